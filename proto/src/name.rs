@@ -1,0 +1,44 @@
+//! The names of enum values outside the bus: in JSON, in the database, in logs.
+
+use crate::v1::{AliasKind, ChannelKind, Direction, MessageType, SenderType, Status};
+
+macro_rules! names {
+    ($($(#[$doc:meta])* $type:ident { $($value:ident = $name:literal),* $(,)? })*) => {$(
+        impl $type {
+            $(#[$doc])*
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$value => $name),* }
+            }
+
+            /// The value of a name, if there is one.
+            pub fn of_name(name: &str) -> Option<Self> {
+                match name { $($name => Some(Self::$value),)* _ => None }
+            }
+        }
+    )*};
+}
+
+names! {
+    /// `in` or `out`.
+    Direction { Unspecified = "", In = "in", Out = "out" }
+    /// `user`, `ai`, `agent` or `system`.
+    SenderType { Unspecified = "", User = "user", Ai = "ai", Agent = "agent", System = "system" }
+    /// The name of a message type, the provider's where it has one.
+    MessageType {
+        Unspecified = "", Text = "text", Image = "image", Audio = "audio", Video = "video", Document = "document",
+        Sticker = "sticker", Location = "location", Contacts = "contacts", Reaction = "reaction",
+        Interactive = "interactive", Button = "button", Order = "order", Edit = "edit", Revoke = "revoke",
+        System = "system", Template = "template", Unsupported = "unsupported",
+    }
+    /// The name of a status, the provider's where it has one.
+    Status {
+        Unspecified = "", Queued = "queued", Sending = "sending", Uncertain = "uncertain", Accepted = "accepted",
+        Sent = "sent", Failed = "failed", Delivered = "delivered", Read = "read", Played = "played",
+    }
+    /// The name of a kind of address.
+    AliasKind { Unspecified = "", Phone = "phone", Bsuid = "bsuid", Lid = "lid", Web = "web" }
+    /// The name of a kind of channel.
+    ChannelKind {
+        Unspecified = "", WhatsappCloud = "whatsapp_cloud", WhatsappLinked = "whatsapp_linked", Widget = "widget",
+    }
+}

@@ -1,0 +1,126 @@
+//! The names on the bus, as operators and other programs rely on them: a change here breaks them.
+
+use std::fmt::Write as _;
+
+use chasqui_proto::{
+    ConversationToken, Tenant, header,
+    service::{
+        CONVERSATIONS_GET, CONVERSATIONS_LIST, CONVERSATIONS_MARK_READ, EVENTS_SINCE, Endpoint,
+        MESSAGES_LIST, MESSAGES_UNDELIVERED, STATS_GET,
+    },
+    stream, subject,
+};
+use prost::Name;
+
+#[test]
+fn streams_keep_their_names_subjects_and_limits() {
+    let mut table = String::new();
+    for stream in stream::ALL {
+        writeln!(
+            table,
+            "{} | {} | per subject {} | days {} | window {} s | republished {}",
+            stream.name,
+            stream.subjects.join(" "),
+            stream.per_subject_max.map_or("all".to_owned(), |max| max.to_string()),
+            stream.age_max_secs.map_or("for ever".to_owned(), |age| (age / 86_400).to_string()),
+            stream.duplicate_window_secs,
+            stream.republish,
+        )
+        .unwrap();
+    }
+    assert_eq!(
+        table,
+        "\
+MESSAGES | messages.> | per subject all | days 7 | window 1200 s | republished true
+STATE | conversations.updated.> stats.updated.> bulk.progress.> sessions.updated.> bot.updated.> \
+appointments.updated.> payments.updated.> | per subject 1 | days for ever | window 120 s | republished true
+DLQ | dlq.> | per subject all | days 30 | window 1200 s | republished false
+"
+    );
+    assert_eq!(
+        (stream::REPUBLISH_TO, stream::DIRECTORY_BUCKET, stream::PERSISTENCE_CONSUMER),
+        ("live.>", "directory", "persistence")
+    );
+}
+
+#[test]
+fn subjects_keep_their_names() {
+    let tenant: Tenant = "default".parse().unwrap();
+    let conversation: ConversationToken = "5491100000001".parse().unwrap();
+    let fact = subject::messages_in(&tenant, &conversation);
+    assert_eq!(fact.as_str(), "messages.in.default.5491100000001");
+    assert_eq!(subject::live(&fact).as_str(), "live.messages.in.default.5491100000001");
+    assert_eq!(subject::live_tenant(&tenant).as_str(), "live.*.*.default.>");
+    assert_eq!(subject::live_conversation(&tenant, &conversation).as_str(), "live.*.*.default.5491100000001");
+    assert_eq!(
+        subject::edge_contacts(&tenant, &conversation).as_str(),
+        "edge.contacts.default.5491100000001"
+    );
+    assert_eq!(
+        subject::dead_letter("persistence", fact.as_str()).as_str(),
+        "dlq.persistence.messages.in.default.5491100000001"
+    );
+    assert_eq!(
+        subject::persisted().map(|pattern| pattern.as_str().to_owned()),
+        ["messages.in.>", "messages.out.>", "messages.status.>"]
+    );
+}
+
+#[test]
+fn requests_keep_their_subjects_and_types() {
+    fn line<Q: Name, A: Name>(endpoint: Endpoint<Q, A>) -> String {
+        format!("{} {} {} -> {}", endpoint.service, endpoint.subject, Q::NAME, A::NAME)
+    }
+    let table = [
+        line(CONVERSATIONS_LIST),
+        line(CONVERSATIONS_GET),
+        line(CONVERSATIONS_MARK_READ),
+        line(MESSAGES_LIST),
+        line(MESSAGES_UNDELIVERED),
+        line(EVENTS_SINCE),
+        line(STATS_GET),
+    ];
+    assert_eq!(
+        table,
+        [
+            "persistence persistence.conversations.list ListConversations -> ConversationPage",
+            "persistence persistence.conversations.get GetConversation -> Conversation",
+            "persistence persistence.conversations.mark-read MarkRead -> Conversation",
+            "persistence persistence.messages.list ListMessages -> MessagePage",
+            "persistence persistence.messages.undelivered ListUndelivered -> UndeliveredPage",
+            "persistence persistence.events.since ListEvents -> EventPage",
+            "persistence persistence.stats.get GetStats -> Stats",
+        ]
+    );
+}
+
+#[test]
+fn headers_keep_their_names() {
+    let names = [
+        header::TYPE,
+        header::ID,
+        header::TRACEPARENT,
+        header::DEAD_REASON,
+        header::DEAD_ATTEMPTS,
+        header::DEAD_SUBJECT,
+        header::DEAD_STREAM,
+        header::DEAD_SEQUENCE,
+        header::DEAD_FIRST_ERROR,
+        header::DEAD_LAST_ERROR,
+    ];
+    assert_eq!(
+        names,
+        [
+            "Chasqui-Type",
+            "Chasqui-Id",
+            "traceparent",
+            "Chasqui-Dead-Reason",
+            "Chasqui-Dead-Attempts",
+            "Chasqui-Dead-Subject",
+            "Chasqui-Dead-Stream",
+            "Chasqui-Dead-Sequence",
+            "Chasqui-Dead-First-Error",
+            "Chasqui-Dead-Last-Error",
+        ]
+    );
+}
