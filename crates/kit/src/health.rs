@@ -1,0 +1,68 @@
+//! Health: what `/healthz` and `/readyz` answer.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, RwLock},
+};
+
+use serde_json::{Value, json};
+
+/// The state of each part of a process. Parts are named by who reports them; cloned handles share the same board.
+#[derive(Clone, Debug, Default)]
+pub struct Health(Arc<RwLock<BTreeMap<String, State>>>);
+
+#[derive(Clone, Debug)]
+enum State {
+    Ready,
+    NotReady(String),
+}
+
+impl Health {
+    /// The part works.
+    pub fn ready(&self, part: &str) {
+        self.set(part, State::Ready);
+    }
+
+    /// The part does not work, for the reason given; operators read it in `/readyz`.
+    pub fn not_ready(&self, part: &str, reason: impl Into<String>) {
+        self.set(part, State::NotReady(reason.into()));
+    }
+
+    /// Whether every part works. A process without parts is not ready yet.
+    pub fn is_ready(&self) -> bool {
+        let parts = self.0.read().expect("no holder of this lock panics");
+        !parts.is_empty() && parts.values().all(|state| matches!(state, State::Ready))
+    }
+
+    /// Every part and its state, for people.
+    pub fn report(&self) -> Value {
+        let parts = self.0.read().expect("no holder of this lock panics");
+        let state = |state: &State| match state {
+            State::Ready => "ready".to_owned(),
+            State::NotReady(reason) => reason.clone(),
+        };
+        let parts: BTreeMap<&String, String> = parts.iter().map(|(part, s)| (part, state(s))).collect();
+        json!({ "ready": self.is_ready(), "parts": parts })
+    }
+
+    fn set(&self, part: &str, state: State) {
+        self.0.write().expect("no holder of this lock panics").insert(part.to_owned(), state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_ready_when_every_part_is() {
+        let health = Health::default();
+        assert!(!health.is_ready());
+        health.ready("nats");
+        health.not_ready("database", "connecting");
+        assert!(!health.is_ready());
+        assert_eq!(health.report()["parts"]["database"], "connecting");
+        health.ready("database");
+        assert!(health.is_ready());
+    }
+}

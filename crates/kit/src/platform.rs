@@ -1,0 +1,58 @@
+//! What a service is given to stand on.
+
+use chasqui_proto::{Tenant, subject::NodeToken};
+use serde::Deserialize;
+
+use crate::{
+    Bus,
+    config::{Problems, Section},
+    door::Door,
+    health::Health,
+};
+
+/// Section `tenant`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TenantConfig {
+    /// The tenant of whatever names none. Default `default`.
+    pub default: String,
+}
+
+impl Default for TenantConfig {
+    fn default() -> Self {
+        Self { default: "default".to_owned() }
+    }
+}
+
+impl Section for TenantConfig {
+    const NAME: &'static str = "tenant";
+
+    fn check(&self, problems: &mut Problems) {
+        if let Err(error) = self.default.parse::<Tenant>() {
+            problems.add("tenant.default", error);
+        }
+    }
+}
+
+impl TenantConfig {
+    /// The default tenant of a checked configuration.
+    pub fn tenant(&self) -> Tenant {
+        self.default.parse().expect("the section was checked")
+    }
+}
+
+/// The chassis of one service in one process: its own connection to NATS, and the door and health board that it
+/// shares with the others in the process.
+#[derive(Clone, Debug)]
+pub struct Platform {
+    /// The service's own connection.
+    pub bus: Bus,
+    /// Where its HTTP routes are mounted.
+    pub door: Door,
+    /// Where it says whether it works.
+    pub health: Health,
+    /// This process's name on the bus, different in each replica.
+    pub node: NodeToken,
+    /// The tenant of whatever names none.
+    pub tenant: Tenant,
+}

@@ -1,0 +1,67 @@
+//! Making the streams that `chasqui-proto` declares.
+
+use std::time::Duration;
+
+use async_nats::jetstream::{
+    kv,
+    stream::{Config, Republish, StorageType},
+};
+use chasqui_proto::stream::{ALL, DIRECTORY_BUCKET, REPUBLISH_TO, Stream};
+
+use crate::{Bus, Code, error::Coded};
+
+/// A stream or bucket that could not be made.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot make {name}: {cause}")]
+pub struct StreamError {
+    name: &'static str,
+    cause: String,
+}
+
+impl Coded for StreamError {
+    fn code(&self) -> Code {
+        Code::Unavailable
+    }
+}
+
+/// Makes every stream and bucket that is missing, and brings those that differ to what is declared. Any service may
+/// call it at any time; all of them do at start, so none depends on another having started.
+pub async fn ensure_all(bus: &Bus) -> Result<(), StreamError> {
+    for stream in ALL {
+        let config = config_of(&stream, bus);
+        let failed = |cause: String| StreamError { name: stream.name, cause };
+        bus.jetstream().create_or_update_stream(config).await.map_err(|error| failed(error.to_string()))?;
+    }
+    let bucket = kv::Config {
+        bucket: DIRECTORY_BUCKET.to_owned(),
+        description: "Which conversation a contact's further addresses belong to".to_owned(),
+        num_replicas: bus.config().replicas,
+        ..kv::Config::default()
+    };
+    let failed = |cause: String| StreamError { name: DIRECTORY_BUCKET, cause };
+    bus.jetstream().create_or_update_key_value(bucket).await.map_err(|error| failed(error.to_string()))?;
+    Ok(())
+}
+
+fn config_of(stream: &Stream, bus: &Bus) -> Config {
+    Config {
+        name: stream.name.to_owned(),
+        description: Some(stream.description.to_owned()),
+        subjects: stream.subjects.iter().map(|&subject| subject.to_owned()).collect(),
+        storage: StorageType::File,
+        num_replicas: bus.config().replicas,
+        max_bytes: bus.config().stream_bytes_max,
+        max_messages_per_subject: stream.per_subject_max.unwrap_or(-1),
+        max_age: Duration::from_secs(stream.age_max_secs.unwrap_or(0)),
+        duplicate_window: Duration::from_secs(stream.duplicate_window_secs),
+        allow_direct: true,
+        // A canary replaces the one before it.
+        allow_rollup: true,
+        republish: stream.republish.then(|| Republish {
+            source: ">".to_owned(),
+            destination: REPUBLISH_TO.to_owned(),
+            headers_only: false,
+        }),
+        ..Config::default()
+    }
+}
