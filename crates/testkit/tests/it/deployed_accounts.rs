@@ -1,0 +1,139 @@
+//! `deploy/nats/accounts.conf`, as the cluster runs with it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use async_nats::jetstream::{self, consumer, kv, stream};
+use async_nats::service::ServiceExt;
+use async_nats::{Client, ConnectOptions, Event};
+use chasqui_testkit::{NatsOptions, NatsServer, wait_for};
+use futures::{StreamExt, TryStreamExt};
+use tokio::sync::mpsc;
+
+const SOON: Duration = Duration::from_secs(10);
+
+/// The tables name every user's password by a variable; here each password is the name of the user.
+async fn deployed() -> Result<NatsServer> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/nats/accounts.conf");
+    let mut extra = std::fs::read_to_string(file)?;
+    for user in ["SYSTEM", "OPERATOR", "INGEST", "EDGE", "PERSISTENCE"] {
+        extra = extra.replace(&format!("$NATS_{user}_PASSWORD"), &format!("\"{}\"", user.to_lowercase()));
+    }
+    Ok(NatsServer::start_with(NatsOptions { extra, ..NatsOptions::default() }).await?)
+}
+
+/// Connects as `user`, with the inbox the services use; what the server refuses arrives in the channel.
+async fn connect(nats: &NatsServer, user: &str) -> Result<(Client, mpsc::UnboundedReceiver<String>)> {
+    let (sender, refused) = mpsc::unbounded_channel();
+    let client = ConnectOptions::with_user_and_password(user.to_owned(), user.to_owned())
+        .custom_inbox_prefix(format!("_INBOX_{user}"))
+        .request_timeout(Some(Duration::from_secs(2)))
+        .event_callback(move |event| {
+            if let Event::ServerError(error) = event {
+                let _ = sender.send(error.to_string());
+            }
+            std::future::ready(())
+        })
+        .connect(nats.url())
+        .await?;
+    Ok((client, refused))
+}
+
+async fn make_streams(client: &Client) -> Result<kv::Store> {
+    let jetstream = jetstream::new(client.clone());
+    for (name, subjects) in
+        [("MESSAGES", "messages.>"), ("STATE", "conversations.updated.>"), ("DLQ", "dlq.>")]
+    {
+        let config = stream::Config {
+            name: name.to_owned(),
+            subjects: vec![subjects.to_owned()],
+            allow_direct: true,
+            republish: Some(stream::Republish {
+                source: subjects.to_owned(),
+                destination: format!("live.{subjects}"),
+                headers_only: false,
+            }),
+            ..Default::default()
+        };
+        jetstream.get_or_create_stream(config).await?;
+    }
+    let bucket = kv::Config { bucket: "directory".to_owned(), ..Default::default() };
+    Ok(jetstream.create_or_update_key_value(bucket).await?)
+}
+
+#[tokio::test]
+async fn services_may_do_their_work() -> Result<()> {
+    let nats = deployed().await?;
+    let (ingest, _) = connect(&nats, "ingest").await?;
+    let (edge, _) = connect(&nats, "edge").await?;
+    let (persistence, _) = connect(&nats, "persistence").await?;
+
+    make_streams(&ingest).await?;
+    let mut live = edge.subscribe("live.messages.in.default.>").await?;
+    edge.request("edge.contacts.default.nobody", "".into()).await.expect_err("nobody, but the edge is heard");
+    let published = jetstream::new(ingest.clone()).publish("messages.in.default.1", "hello".into()).await?;
+    published.await?;
+    let seen = tokio::time::timeout(SOON, live.next()).await?.context("the edge hears it")?;
+    assert_eq!(seen.payload, "hello");
+
+    let messages = jetstream::new(persistence.clone()).get_stream("MESSAGES").await?;
+    let durable =
+        consumer::pull::Config { durable_name: Some("persistence".to_owned()), ..Default::default() };
+    let mut batch = messages.create_consumer(durable).await?.fetch().max_messages(1).messages().await?;
+    let message = batch.next().await.context("persistence reads it")?.map_err(anyhow::Error::from_boxed)?;
+    message.double_ack().await.map_err(anyhow::Error::from_boxed)?;
+
+    let directory = make_streams(&persistence).await?;
+    directory.put("alias.default.1", "2".into()).await?;
+    let seen = make_streams(&ingest).await?.watch_with_history("alias.>").await?.try_next().await?;
+    assert_eq!(seen.context("ingest watches the directory")?.value, "2");
+
+    let service = persistence.service_builder().start("persistence", "1.0.0").await;
+    let service = service.map_err(anyhow::Error::from_boxed)?;
+    let mut questions = service.endpoint("persistence.stats.get").await.map_err(anyhow::Error::from_boxed)?;
+    let answering = tokio::spawn(async move {
+        let question = questions.next().await.expect("the edge asks");
+        question.respond(Ok("42".into())).await
+    });
+    let answer = wait_for(SOON, "persistence answers the edge", async || {
+        edge.request("persistence.stats.get", "".into()).await.ok()
+    })
+    .await;
+    assert_eq!(answer.payload, "42");
+    answering.await??;
+
+    let (operator, _) = connect(&nats, "operator").await?;
+    let ping = operator.request("$SRV.PING.persistence", "".into()).await?;
+    assert!(String::from_utf8_lossy(&ping.payload).contains("persistence"), "an operator sees the service");
+    Ok(())
+}
+
+#[tokio::test]
+async fn services_may_not_do_each_others_work() -> Result<()> {
+    let nats = deployed().await?;
+    let (operator, _) = connect(&nats, "operator").await?;
+    make_streams(&operator).await?;
+    let check = async |user: &str, publish: &'static str| -> Result<()> {
+        let (client, mut refused) = connect(&nats, user).await?;
+        client.publish(publish, "".into()).await?;
+        let reason =
+            tokio::time::timeout(SOON, refused.recv()).await.with_context(|| format!("{user} {publish}"))?;
+        assert!(reason.unwrap_or_default().to_lowercase().contains("permissions violation"));
+        Ok(())
+    };
+    check("ingest", "conversations.updated.default.1").await?;
+    check("ingest", "live.messages.in.default.1").await?;
+    check("ingest", "$JS.API.STREAM.DELETE.MESSAGES").await?;
+    check("edge", "$JS.API.STREAM.PURGE.MESSAGES").await?;
+    check("edge", "$KV.directory.alias.default.1").await?;
+    check("edge", "_INBOX_ingest.x").await?;
+    check("persistence", "messages.out.default.1").await?;
+    check("persistence", "$JS.API.STREAM.MSG.DELETE.MESSAGES").await?;
+
+    let (edge, mut refused) = connect(&nats, "edge").await?;
+    let _overheard = edge.subscribe("_INBOX_persistence.>").await?;
+    let reason = tokio::time::timeout(SOON, refused.recv()).await?.context("the server says no")?;
+    assert!(reason.to_lowercase().contains("permissions violation"), "{reason}");
+    Ok(())
+}

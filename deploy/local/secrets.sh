@@ -1,0 +1,21 @@
+#!/bin/bash
+# Writes the secrets docker-compose.yml asks for into .env. Those that are there stay as they are.
+# Replace WHATSAPP_APP_SECRET and WHATSAPP_VERIFY_TOKEN by those of the app at Meta.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+umask 077
+
+readonly names=(
+  POSTGRES_PASSWORD
+  NATS_ROUTE_PASSWORD NATS_SYSTEM_PASSWORD NATS_OPERATOR_PASSWORD
+  NATS_INGEST_PASSWORD NATS_EDGE_PASSWORD NATS_PERSISTENCE_PASSWORD
+  JWT_SECRET WHATSAPP_API_KEY WHATSAPP_APP_SECRET WHATSAPP_VERIFY_TOKEN
+)
+
+# A letter first: nats-server reads a variable like a setting, and 12e3 is a number.
+secret() { printf 's%s' "$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')"; }
+
+touch .env
+for name in "${names[@]}"; do
+  grep -q "^$name=" .env || { echo "$name=$(secret)" >>.env; echo "secrets: made $name" >&2; }
+done
