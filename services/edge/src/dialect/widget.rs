@@ -1,0 +1,101 @@
+//! Dialect `widget`: the contact's web chat over Socket.IO.
+
+use axum::extract::ws::Utf8Bytes;
+use chasqui_proto::v1::Direction;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::{
+    dialect::view::{iso, widget_sender},
+    event::{Event, Fact},
+    feed::Greeting,
+    socketio::encode_event,
+};
+
+/// KON-12, with the message's id and position behind what the original had.
+#[derive(Serialize)]
+struct BotResponse<'a> {
+    text: &'a str,
+    sender: &'static str,
+    timestamp: String,
+    id: &'a str,
+    seq: Option<u64>,
+}
+
+/// `bot-response` for every message to the contact; what the contact wrote is on its screen already.
+pub(crate) fn encode(event: &Event) -> Option<String> {
+    let Fact::Message { message, .. } = &event.fact else { return None };
+    if message.direction() != Direction::Out {
+        return None;
+    }
+    let response = BotResponse {
+        text: &message.text,
+        sender: widget_sender(message),
+        timestamp: iso(message.occurred_at_ms),
+        id: &message.id,
+        seq: event.seq,
+    };
+    Some(encode_event("bot-response", &response).expect("text and numbers are JSON").to_string())
+}
+
+/// `session`: where the client is, to come back to with `auth.since`.
+pub(crate) fn session(greeting: &Greeting) -> Utf8Bytes {
+    let session = json!({ "epoch": greeting.epoch, "seq": greeting.seq, "recovered": greeting.recovered });
+    encode_event("session", &session).expect("text and numbers are JSON")
+}
+
+/// KON-16: what the contact typed.
+pub(crate) fn user_message(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let chars_max = super::crm::TEXT_CHARS_MAX;
+    if text.is_empty() {
+        return Err("text must not be empty".to_owned());
+    }
+    if text.chars().count() > chars_max {
+        return Err(format!("text must have at most {chars_max} characters"));
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use chasqui_proto::v1::{self, Status};
+    use serde_json::Value;
+
+    use super::*;
+
+    fn event(direction: Direction) -> Event {
+        let message = v1::Message {
+            id: "m1".to_owned(),
+            direction: direction.into(),
+            sender_type: v1::SenderType::Ai.into(),
+            text: "hola".to_owned(),
+            occurred_at_ms: 1_700_000_000_000,
+            ..v1::Message::default()
+        };
+        Event::of_store("", 9, Fact::Message { message: Box::new(message), status: Status::Unspecified })
+    }
+
+    #[test]
+    fn kon_12_a_reply_is_a_bot_response_with_text_sender_and_timestamp() {
+        let frame = encode(&event(Direction::Out)).unwrap();
+        let (name, data): (String, Value) = serde_json::from_str(frame.strip_prefix("42").unwrap()).unwrap();
+        assert_eq!(name, "bot-response");
+        assert_eq!(
+            data,
+            json!({ "text": "hola", "sender": "bot", "timestamp": "2023-11-14T22:13:20.000Z", "id": "m1", "seq": 9 })
+        );
+    }
+
+    #[test]
+    fn kon_15_the_contact_is_not_shown_its_own_words() {
+        assert_eq!(encode(&event(Direction::In)), None);
+    }
+
+    #[test]
+    fn kon_16_empty_and_endless_texts_are_refused_by_name() {
+        assert_eq!(user_message(" hi "), Ok("hi".to_owned()));
+        assert!(user_message("  ").unwrap_err().contains("text"));
+        assert!(user_message(&"x".repeat(4_097)).unwrap_err().contains("4096"));
+    }
+}

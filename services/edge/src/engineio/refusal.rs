@@ -1,0 +1,33 @@
+//! How a request that cannot be served is answered: the codes and words of the Node.js implementation.
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde_json::json;
+
+/// Why a request was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    UnknownTransport,
+    UnknownSession,
+    BadHandshakeMethod,
+    BadRequest,
+    UnsupportedVersion,
+    TooLarge,
+    Busy,
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let (code, message) = match self {
+            Self::UnknownTransport => (0, "Transport unknown"),
+            Self::UnknownSession => (1, "Session ID unknown"),
+            Self::BadHandshakeMethod => (2, "Bad handshake method"),
+            Self::BadRequest => (3, "Bad request"),
+            Self::UnsupportedVersion => (5, "Unsupported protocol version"),
+            Self::TooLarge => return StatusCode::PAYLOAD_TOO_LARGE.into_response(),
+            Self::Busy => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        };
+        (StatusCode::BAD_REQUEST, Json(json!({ "code": code, "message": message }))).into_response()
+    }
+}

@@ -1,0 +1,250 @@
+//! The HTTP side: which request opens a session, which one belongs to one, which one is refused.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{FromRequestParts as _, Request as HttpRequest, State, WebSocketUpgrade};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use http::request::Parts;
+use http::{Method, header};
+use serde_json::json;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
+
+use super::conversation::Protocol;
+use super::handshake::{Handshake, query_pairs};
+use super::heartbeat::Heartbeat;
+use super::packet::Packet;
+use super::polling::{Polling, REQUESTS_MAX, Request};
+use super::refusal::Refusal;
+use super::registry::{Reach, Registration, Registry};
+use super::session::Session;
+use super::settings::{Origins, Settings};
+use super::transport::Transport;
+use super::{upgrade, websocket};
+use crate::close::CloseCode;
+use crate::outbox::{Frame, Outbox};
+
+/// An Engine.IO v4 server for one protocol.
+pub struct Server<P> {
+    shared: Arc<Shared<P>>,
+}
+
+struct Shared<P> {
+    settings: Settings,
+    protocol: P,
+    registry: Arc<Registry>,
+    tasks: TaskTracker,
+}
+
+/// A session about to start.
+struct Opening {
+    handshake: Arc<Handshake>,
+    outbox: Arc<Outbox>,
+    registration: Registration,
+}
+
+impl<P: Protocol> Server<P> {
+    /// A server that runs until `stop`: then all sessions are closed as [`CloseCode::GOING_AWAY`] and no more are
+    /// opened. Needs a Tokio runtime.
+    pub fn new(settings: Settings, protocol: P, stop: CancellationToken) -> Self {
+        let (registry, tasks) = (Arc::new(Registry::default()), TaskTracker::new());
+        tasks.spawn({
+            let (registry, tasks) = (Arc::clone(&registry), tasks.clone());
+            async move {
+                stop.cancelled().await;
+                registry.stop(CloseCode::GOING_AWAY);
+                tasks.close();
+            }
+        });
+        Self { shared: Arc::new(Shared { settings, protocol, registry, tasks }) }
+    }
+
+    /// The routes of the server, at the path of its settings.
+    pub fn router(&self) -> Router {
+        let Settings { path, origins, .. } = &self.shared.settings;
+        Router::new().route(path, any(serve::<P>)).with_state(Arc::clone(&self.shared)).layer(cors(origins))
+    }
+
+    /// How many sessions are open.
+    pub fn sessions(&self) -> usize {
+        self.shared.registry.count()
+    }
+
+    /// Returns when the server was stopped and every session has ended.
+    pub async fn ended(&self) {
+        self.shared.tasks.wait().await;
+    }
+}
+
+async fn serve<P: Protocol>(State(shared): State<Arc<Shared<P>>>, request: HttpRequest) -> Response {
+    let (parts, body) = request.into_parts();
+    shared.answer(parts, body).await.unwrap_or_else(IntoResponse::into_response)
+}
+
+impl<P: Protocol> Shared<P> {
+    async fn answer(self: Arc<Self>, mut parts: Parts, body: Body) -> Result<Response, Refusal> {
+        let query = query_pairs(&parts);
+        let parameter = |name| query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        let websocket = match parameter("transport") {
+            Some("websocket") => true,
+            Some("polling") => false,
+            _ => return Err(Refusal::UnknownTransport),
+        };
+        let session_id = parameter("sid").filter(|sid| !sid.is_empty());
+        let reach = session_id.map(|sid| self.registry.find(sid)).transpose()?;
+        if reach.is_none() && parts.method != Method::GET {
+            return Err(Refusal::BadHandshakeMethod);
+        }
+        let upgrade = if websocket { Some(upgrade_of(&mut parts).await?) } else { None };
+        if reach.is_none() && parameter("EIO") != Some("4") {
+            return Err(Refusal::UnsupportedVersion);
+        }
+        match (reach, upgrade) {
+            (None, None) => self.open_polling(&parts),
+            (None, Some(upgrade)) => self.open_websocket(&parts, upgrade),
+            (Some(Reach::Polling(requests)), None) if parts.method == Method::GET => poll(requests).await,
+            (Some(Reach::Polling(requests)), None) if parts.method == Method::POST => {
+                self.post(requests, &parts, body).await
+            }
+            (Some(Reach::Polling(requests)), Some(upgrade)) => Ok(self.upgrade(requests, upgrade)),
+            (Some(_), _) => Err(Refusal::BadRequest),
+        }
+    }
+
+    fn open_polling(self: Arc<Self>, parts: &Parts) -> Result<Response, Refusal> {
+        let (sender, requests) = mpsc::channel(REQUESTS_MAX);
+        let opening = self.register(parts, Reach::Polling(sender))?;
+        let packet = self.open_packet(&opening, &["websocket"]);
+        let transport = Transport::Polling(Box::new(Polling::new(requests)));
+        let session = self.session(opening, transport, Vec::new());
+        self.tasks.spawn(session.run());
+        Ok(payload(packet))
+    }
+
+    fn open_websocket(
+        self: Arc<Self>,
+        parts: &Parts,
+        upgrade: WebSocketUpgrade,
+    ) -> Result<Response, Refusal> {
+        let opening = self.register(parts, Reach::WebSocket)?;
+        let task = self.tasks.token();
+        let upgrade = websocket::bounded(upgrade, self.settings.max_payload_bytes);
+        Ok(upgrade.on_upgrade(move |socket| {
+            let replies = vec![self.open_packet(&opening, &[]).into()];
+            let session = self.session(opening, Transport::WebSocket(socket), replies);
+            // Boxed, so that the task of the upgrade does not hold room for it twice.
+            let running = Box::pin(session.run());
+            async move {
+                running.await;
+                drop(task);
+            }
+        }))
+    }
+
+    fn upgrade(&self, requests: mpsc::Sender<Request>, upgrade: WebSocketUpgrade) -> Response {
+        let (limit, task) = (self.settings.upgrade_timeout, self.tasks.token());
+        let upgrade = websocket::bounded(upgrade, self.settings.max_payload_bytes);
+        upgrade.on_upgrade(move |socket| async move {
+            upgrade::run(socket, requests, limit).await;
+            drop(task);
+        })
+    }
+
+    async fn post(
+        &self,
+        requests: mpsc::Sender<Request>,
+        parts: &Parts,
+        body: Body,
+    ) -> Result<Response, Refusal> {
+        if parts.headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/octet-stream") {
+            return Err(Refusal::BadRequest);
+        }
+        let body = timeout(self.settings.write_timeout, to_bytes(body, self.settings.max_payload_bytes));
+        let body = body.await.map_err(|_| Refusal::BadRequest)?.map_err(|_| Refusal::TooLarge)?;
+        // What is not UTF-8 is no packet either; the session hears of it and ends.
+        let packets = Packet::parse_payload(str::from_utf8(&body).unwrap_or_default());
+        let (answer, answered) = oneshot::channel();
+        requests.send(Request::Post(packets, answer)).await.map_err(|_| Refusal::UnknownSession)?;
+        answered.await.unwrap_or(Err(Refusal::BadRequest))?;
+        Ok(([(header::CONTENT_TYPE, "text/html"), (header::CACHE_CONTROL, "no-store")], "ok").into_response())
+    }
+
+    fn register(&self, parts: &Parts, reach: Reach) -> Result<Opening, Refusal> {
+        let handshake = Arc::new(Handshake::new(&(self.settings.session_id)(), parts)?);
+        let outbox = Outbox::new(self.settings.outbox_bytes_max);
+        let id = handshake.session_id.clone();
+        let registration = self.registry.add(id, Arc::clone(&outbox), reach, self.settings.sessions_max)?;
+        Ok(Opening { handshake, outbox, registration })
+    }
+
+    fn session(
+        &self,
+        opening: Opening,
+        transport: Transport,
+        replies: Vec<Frame>,
+    ) -> Session<P::Conversation> {
+        let Opening { handshake, outbox, registration } = opening;
+        let Settings { ping_interval, ping_timeout, write_timeout, .. } = self.settings;
+        Session {
+            transport,
+            heartbeat: Heartbeat::new(ping_interval, ping_timeout, phase(ping_interval), Instant::now()),
+            conversation: self.protocol.open(handshake, Arc::clone(&outbox)),
+            outbox,
+            registration,
+            write_timeout,
+            replies,
+            parked: VecDeque::new(),
+            call: None,
+            closing: None,
+        }
+    }
+
+    fn open_packet(&self, opening: &Opening, upgrades: &[&str]) -> String {
+        let handshake = json!({
+            "sid": opening.handshake.session_id,
+            "upgrades": upgrades,
+            "pingInterval": self.settings.ping_interval.as_millis(),
+            "pingTimeout": self.settings.ping_timeout.as_millis(),
+            "maxPayload": self.settings.max_payload_bytes,
+        });
+        format!("0{handshake}")
+    }
+}
+
+async fn upgrade_of(parts: &mut Parts) -> Result<WebSocketUpgrade, Refusal> {
+    WebSocketUpgrade::from_request_parts(parts, &()).await.map_err(|_| Refusal::BadRequest)
+}
+
+async fn poll(requests: mpsc::Sender<Request>) -> Result<Response, Refusal> {
+    let (answer, answered) = oneshot::channel();
+    requests.send(Request::Poll(answer)).await.map_err(|_| Refusal::UnknownSession)?;
+    answered.await.unwrap_or(Err(Refusal::BadRequest)).map(payload)
+}
+
+fn payload(packets: String) -> Response {
+    let headers = [(header::CONTENT_TYPE, "text/plain; charset=UTF-8"), (header::CACHE_CONTROL, "no-store")];
+    (headers, packets).into_response()
+}
+
+/// When the first ping goes out: somewhere in the second half of the interval, so that sessions opened together do not
+/// beat together.
+fn phase(interval: Duration) -> Duration {
+    interval.mul_f64(rand::random_range(0.5..1.0))
+}
+
+fn cors(origins: &Origins) -> CorsLayer {
+    let layer = CorsLayer::new().allow_methods([Method::GET, Method::POST]);
+    let layer = layer.allow_headers(AllowHeaders::mirror_request());
+    match origins {
+        Origins::Any => layer.allow_origin(AllowOrigin::any()),
+        Origins::Only(list) => layer.allow_origin(AllowOrigin::list(list.clone())).allow_credentials(true),
+    }
+}

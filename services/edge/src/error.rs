@@ -1,0 +1,48 @@
+//! What can go wrong in the edge.
+
+use chasqui_kit::{
+    Code, Coded, bus::BarrierError, publish::PublishError, request::RequestError, stream::StreamError,
+};
+
+/// A failure of the edge, or of what it stands on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The streams could not be made or read.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// The broker did not confirm a subscription.
+    #[error(transparent)]
+    Barrier(#[from] BarrierError),
+    /// The broker refused a subscription.
+    #[error("cannot subscribe: {0}")]
+    Subscribe(String),
+    /// The stream's position or content could not be read.
+    #[error("cannot read the stream: {0}")]
+    ReadStream(String),
+    /// A message could not be stored.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// Another service did not answer.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// The credentials are missing or wrong.
+    #[error("{0}")]
+    Unauthorized(&'static str),
+    /// The client sent something that cannot be right; the text names the field and what was expected.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+impl Coded for Error {
+    fn code(&self) -> Code {
+        match self {
+            Self::Stream(error) => error.code(),
+            Self::Barrier(error) => error.code(),
+            Self::Publish(error) => error.code(),
+            Self::Request(error) => error.code(),
+            Self::Subscribe(_) | Self::ReadStream(_) => Code::Unavailable,
+            Self::Unauthorized(_) => Code::Unauthorized,
+            Self::Invalid(_) => Code::InvalidInput,
+        }
+    }
+}

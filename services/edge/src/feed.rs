@@ -1,0 +1,348 @@
+//! One scope's events, in order and without holes, to every socket of this node that may see them.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    event::{Event, Fact},
+    history::History,
+    log::{Bounds, Log, Offered},
+};
+
+/// How many conversations' states a feed remembers to show beside new messages, in each of two generations.
+const STATES_MAX: usize = 4_096;
+
+/// Someone who is shown what happens.
+pub(crate) trait Member: Send + Sync {
+    /// Comes first, before any event.
+    fn greet(&self, greeting: &Greeting);
+
+    /// Shows one event. Must not block: a member that cannot keep up closes itself.
+    fn deliver(&self, event: &Arc<Event>);
+
+    /// The feed cannot go on: the member must come back with its cursor.
+    fn dismiss(&self);
+}
+
+/// What a member is told when it joins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Greeting {
+    /// The life of the stream that positions belong to.
+    pub(crate) epoch: String,
+    /// The position the client is at, before whatever follows.
+    pub(crate) seq: u64,
+    /// Whether everything since the client's cursor follows.
+    pub(crate) recovered: bool,
+    /// The client had no cursor.
+    pub(crate) fresh: bool,
+}
+
+/// Where a joining member stands.
+#[derive(Debug)]
+pub(crate) enum Start {
+    /// It wants what happens from now on.
+    Now,
+    /// It has seen everything up to this position.
+    After(u64),
+    /// It has seen everything up to `since`, and this is what came after it.
+    With { since: u64, history: History },
+    /// It starts with these and then wants what happens.
+    Backlog(History),
+    /// It cannot be brought up to date: it starts now and is told so.
+    Lost,
+}
+
+/// Why a member could not join.
+#[derive(Debug)]
+pub(crate) enum NotJoined {
+    /// The feed no longer holds everything the member needs: its history must be read.
+    Behind(Start),
+    /// The feed was given up: ask the hub for a new one.
+    Ended(Start),
+}
+
+/// The feed of one scope.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    epoch: String,
+    replay_max: usize,
+    state: Mutex<State>,
+}
+
+struct State {
+    log: Log,
+    members: Vec<(u64, Arc<dyn Member>)>,
+    next_member: u64,
+    conversations: Conversations,
+    /// When the last member left.
+    empty_since: Instant,
+    ended: bool,
+    /// Everything up to here came while nothing was known to be disturbed.
+    safe_seq: u64,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State")
+            .field("log", &self.log)
+            .field("members", &self.members.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A member's place in a feed; dropping it leaves.
+#[derive(Debug)]
+pub(crate) struct Membership {
+    feed: Arc<Feed>,
+    member: u64,
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.feed.leave(self.member);
+    }
+}
+
+impl Membership {
+    /// The highest position of the feed: what a heartbeat carries.
+    pub(crate) fn head(&self) -> u64 {
+        self.feed.state().log.head()
+    }
+}
+
+impl Feed {
+    /// A feed that sees everything after `seq`.
+    pub(crate) fn new(epoch: String, seq: u64, bounds: Bounds, replay_max: usize) -> Self {
+        let state = State {
+            log: Log::new(seq, bounds),
+            members: Vec::new(),
+            next_member: 0,
+            conversations: Conversations::default(),
+            empty_since: Instant::now(),
+            ended: false,
+            safe_seq: seq,
+        };
+        Self { epoch, replay_max, state: Mutex::new(state) }
+    }
+
+    /// The life of the stream that its positions belong to.
+    pub(crate) fn epoch(&self) -> &str {
+        &self.epoch
+    }
+
+    /// Takes an event as it comes; a position that must be read first when one is missing before it.
+    pub(crate) fn accept(&self, mut event: Event) -> Result<(), Missing> {
+        let mut state = self.state();
+        state.conversations.beside(&mut event);
+        let event = Arc::new(event);
+        match state.log.offer(&event) {
+            Offered::Appended => {
+                state.show(&event);
+                Ok(())
+            }
+            Offered::Known => Ok(()),
+            Offered::Gap { missing } => Err(Missing { from: missing, event }),
+        }
+    }
+
+    /// Takes what a repair read, and shows what was not known.
+    pub(crate) fn mend(&self, events: impl IntoIterator<Item = Event>) -> usize {
+        let mut state = self.state();
+        let mut mended = 0;
+        for mut event in events {
+            state.conversations.beside(&mut event);
+            mended += usize::from(state.take(&Arc::new(event)));
+        }
+        mended
+    }
+
+    /// Takes the event that a gap was found by, after the repair.
+    pub(crate) fn resume(&self, missing: &Missing) {
+        self.state().take(&missing.event);
+    }
+
+    /// Lets a member in, with whatever it missed. `epoch` belongs to the positions of `start`.
+    pub(crate) fn join(
+        self: &Arc<Self>,
+        member: &Arc<dyn Member>,
+        start: Start,
+    ) -> Result<Membership, NotJoined> {
+        let mut state = self.state();
+        if state.ended {
+            return Err(NotJoined::Ended(start));
+        }
+        self.bring_up_to_date(&state, &**member, start)?;
+        let id = state.next_member;
+        state.next_member += 1;
+        state.members.push((id, member.clone()));
+        drop(state);
+        Ok(Membership { feed: self.clone(), member: id })
+    }
+
+    /// Ends the feed if nobody has read it for `linger`; nobody can join it then.
+    pub(crate) fn end_if_idle(&self, linger: Duration) -> bool {
+        let mut state = self.state();
+        state.ended |= state.members.is_empty() && state.empty_since.elapsed() >= linger;
+        state.ended
+    }
+
+    /// Ends the feed and sends its members to come back with their cursors.
+    pub(crate) fn dismiss(&self) {
+        let mut state = self.state();
+        state.ended = true;
+        for (_, member) in &state.members {
+            member.dismiss();
+        }
+    }
+
+    /// Nobody can join it any more.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.state().ended
+    }
+
+    /// Everything that has come by now came undisturbed.
+    pub(crate) fn mark_safe(&self) {
+        let mut state = self.state();
+        state.safe_seq = state.log.head();
+    }
+
+    /// Everything up to here came undisturbed; after it something may be missing.
+    pub(crate) fn safe_seq(&self) -> u64 {
+        self.state().safe_seq
+    }
+
+    fn leave(&self, member: u64) {
+        let mut state = self.state();
+        if let Some(index) = state.members.iter().position(|(id, _)| *id == member) {
+            state.members.swap_remove(index);
+        }
+        if state.members.is_empty() {
+            state.members.shrink_to_fit();
+            state.empty_since = Instant::now();
+        }
+    }
+
+    fn greeting(&self, seq: u64, recovered: bool, fresh: bool) -> Greeting {
+        Greeting { epoch: self.epoch.clone(), seq, recovered, fresh }
+    }
+
+    fn bring_up_to_date(&self, state: &State, member: &dyn Member, start: Start) -> Result<(), NotJoined> {
+        let head = state.log.head();
+        match start {
+            Start::Now => member.greet(&self.greeting(head, false, true)),
+            Start::Lost => member.greet(&self.greeting(head, false, false)),
+            Start::After(since) => match state.log.after(since) {
+                Some(missed) => {
+                    let missed: Vec<&Arc<Event>> = missed.collect();
+                    if missed.len() > self.replay_max {
+                        member.greet(&self.greeting(head, false, false));
+                        return Ok(());
+                    }
+                    member.greet(&self.greeting(since, true, false));
+                    for event in missed {
+                        member.deliver(event);
+                    }
+                }
+                None => return Err(NotJoined::Behind(start)),
+            },
+            Start::With { since, history } => {
+                let Some(recent) = state.log.after(history.covered_seq) else {
+                    return Err(NotJoined::Behind(Start::After(since)));
+                };
+                member.greet(&self.greeting(since, true, false));
+                deliver_merged(member, history, recent);
+            }
+            Start::Backlog(history) => {
+                let Some(recent) = state.log.after(history.covered_seq) else {
+                    return Err(NotJoined::Behind(Start::Now));
+                };
+                member.greet(&self.greeting(head, false, true));
+                deliver_merged(member, history, recent);
+            }
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing under this lock leaves the state half changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An event that cannot be shown before what is missing has been read.
+#[derive(Debug)]
+pub(crate) struct Missing {
+    /// The first position that is known to be missing.
+    pub(crate) from: u64,
+    event: Arc<Event>,
+}
+
+impl State {
+    fn take(&mut self, event: &Arc<Event>) -> bool {
+        let new = self.log.take(event) == Offered::Appended;
+        if new {
+            self.show(event);
+        }
+        new
+    }
+
+    fn show(&mut self, event: &Arc<Event>) {
+        self.conversations.remember(event);
+        for (_, member) in &self.members {
+            member.deliver(event);
+        }
+    }
+}
+
+/// Shows a history and what the feed has beyond it, each event once, in order; then the states that changed.
+fn deliver_merged<'a>(member: &dyn Member, history: History, recent: impl Iterator<Item = &'a Arc<Event>>) {
+    let mut merged: BTreeMap<u64, Arc<Event>> =
+        history.events.into_iter().filter_map(|event| Some((event.seq?, Arc::new(event)))).collect();
+    let mut states: Vec<Arc<Event>> = history.states.into_iter().map(Arc::new).collect();
+    for event in recent {
+        match event.seq {
+            Some(seq) => drop(merged.entry(seq).or_insert_with(|| event.clone())),
+            None => states.push(event.clone()),
+        }
+    }
+    merged.values().chain(&states).for_each(|event| member.deliver(event));
+}
+
+/// The newest known state of the conversations that were heard of last: two generations, so that forgetting is cheap.
+#[derive(Debug, Default)]
+struct Conversations {
+    young: HashMap<String, Arc<Event>>,
+    old: HashMap<String, Arc<Event>>,
+}
+
+impl Conversations {
+    /// Puts the conversation's state beside a message.
+    fn beside(&self, event: &mut Event) {
+        if let Fact::Message { message, .. } = &event.fact {
+            event.conversation = self.get(&message.conversation).cloned();
+        }
+    }
+
+    fn get(&self, token: &str) -> Option<&Arc<Event>> {
+        self.young.get(token).or_else(|| self.old.get(token))
+    }
+
+    fn remember(&mut self, event: &Arc<Event>) {
+        let Fact::Conversation(conversation) = &event.fact else { return };
+        let newer = |known: &Arc<Event>| match &known.fact {
+            Fact::Conversation(known) => known.version > conversation.version,
+            _ => false,
+        };
+        // Two replicas of persistence may publish in another order than they wrote.
+        if self.get(&conversation.token).is_some_and(newer) {
+            return;
+        }
+        self.young.insert(conversation.token.clone(), event.clone());
+        if self.young.len() > STATES_MAX {
+            self.old = std::mem::take(&mut self.young);
+        }
+    }
+}

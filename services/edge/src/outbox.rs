@@ -1,0 +1,350 @@
+//! A socket's outgoing queue: many tasks push, the one task that owns the socket takes.
+//!
+//! Frames are shared, not copied: an event encoded once lies in many outboxes as references to the same bytes.
+//! An outbox is bounded in bytes. Past the bound a volatile frame is dropped, and a frame that must arrive closes
+//! the outbox as [`CloseCode::SLOW_CONSUMER`]: the client comes back and resumes. Heartbeats and close frames do not
+//! pass through here, so they never wait behind data.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::extract::ws::{Message, Utf8Bytes};
+use bytes::Bytes;
+use thiserror::Error;
+use tokio::sync::Notify;
+
+use crate::close::CloseCode;
+
+/// The most frames one batch holds, so that a writer notices a close and a dead peer in between.
+pub const BATCH_FRAMES_MAX: usize = 64;
+
+/// What a queued frame costs beside its bytes, so that a flood of empty frames is bounded too.
+const FRAME_OVERHEAD_BYTES: usize = size_of::<Queued>();
+
+/// An emptied queue with room for more frames than this gives its memory back.
+const IDLE_CAPACITY_FRAMES: usize = 4;
+
+/// One frame, ready for the wire. Cloning shares the bytes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Frame {
+    /// A text frame.
+    Text(Utf8Bytes),
+    /// A binary frame.
+    Binary(Bytes),
+}
+
+impl Frame {
+    /// Size of the payload in bytes.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Binary(bytes) => bytes.len(),
+        }
+    }
+
+    /// Whether the payload is empty.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl From<Utf8Bytes> for Frame {
+    fn from(text: Utf8Bytes) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<String> for Frame {
+    fn from(text: String) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<&'static str> for Frame {
+    fn from(text: &'static str) -> Self {
+        Self::Text(Utf8Bytes::from_static(text))
+    }
+}
+
+impl From<Bytes> for Frame {
+    fn from(bytes: Bytes) -> Self {
+        Self::Binary(bytes)
+    }
+}
+
+impl From<Frame> for Message {
+    fn from(frame: Frame) -> Self {
+        match frame {
+            Frame::Text(text) => Self::Text(text),
+            Frame::Binary(bytes) => Self::Binary(bytes),
+        }
+    }
+}
+
+/// What becomes of a frame when the outbox is full, and whether its arrival is confirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// Must arrive, and the application wants to know that it did: a full outbox closes the socket.
+    Durable,
+    /// Must arrive, but nobody waits to hear of it (an answer to the client's own request).
+    Reply,
+    /// May be lost (typing, presence): a full outbox drops it.
+    Volatile,
+}
+
+/// Why a frame was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum PushError {
+    /// The frame did not fit; the outbox is now closed as [`CloseCode::SLOW_CONSUMER`].
+    #[error("the outbox is full")]
+    Overflow,
+    /// The outbox was closed before.
+    #[error("the outbox is closed: {}", .0.reason)]
+    Closed(CloseCode),
+}
+
+/// What [`Outbox::next_batch`] took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Batch {
+    /// Position of the last frame taken.
+    pub position: u64,
+    /// Whether a [`Delivery::Durable`] frame is among them.
+    pub durable: bool,
+}
+
+/// The queue. Held by the socket's task, which takes, and by everyone with something to say to the socket.
+#[derive(Debug)]
+pub struct Outbox {
+    state: Mutex<State>,
+    changed: Notify,
+    max_bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: VecDeque<Queued>,
+    bytes: usize,
+    /// Position of the last frame pushed; frames dropped as volatile have one too.
+    position: u64,
+    dropped: u64,
+    closed: Option<CloseCode>,
+}
+
+#[derive(Debug)]
+struct Queued {
+    frame: Frame,
+    position: u64,
+    durable: bool,
+}
+
+impl Outbox {
+    /// An open, empty outbox for at most `max_bytes`. One frame larger than that passes when it is alone.
+    pub fn new(max_bytes: usize) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), changed: Notify::new(), max_bytes })
+    }
+
+    /// Queues a frame and returns its position: 1 for the first, then one more each time.
+    pub fn push(&self, frame: impl Into<Frame>, delivery: Delivery) -> Result<u64, PushError> {
+        let frame = frame.into();
+        let mut state = self.state();
+        if let Some(code) = state.closed {
+            return Err(PushError::Closed(code));
+        }
+        let cost = cost(&frame);
+        if state.bytes > 0 && state.bytes + cost > self.max_bytes {
+            if delivery == Delivery::Volatile {
+                state.position += 1;
+                state.dropped += 1;
+                return Ok(state.position);
+            }
+            // What is queued is dropped with it: the client resumes from what it really got.
+            state.queue = VecDeque::new();
+            state.bytes = 0;
+            state.closed = Some(CloseCode::SLOW_CONSUMER);
+            drop(state);
+            self.changed.notify_one();
+            return Err(PushError::Overflow);
+        }
+        state.bytes += cost;
+        state.position += 1;
+        let position = state.position;
+        state.queue.push_back(Queued { frame, position, durable: delivery == Delivery::Durable });
+        drop(state);
+        self.changed.notify_one();
+        Ok(position)
+    }
+
+    /// Closes the outbox: nothing more is taken in, what is queued is still written, then the socket is closed
+    /// with `code`. The first close wins.
+    pub fn close(&self, code: CloseCode) {
+        self.state().closed.get_or_insert(code);
+        self.changed.notify_one();
+    }
+
+    /// Waits for frames and appends them to `into`; the code once the outbox is closed and empty.
+    ///
+    /// Only one task may wait on an outbox at a time.
+    pub async fn next_batch(&self, into: &mut Vec<Frame>) -> Result<Batch, CloseCode> {
+        self.ready().await;
+        match self.take_batch(into) {
+            Some(batch) => Ok(batch),
+            None => Err(self.closed().await),
+        }
+    }
+
+    /// Waits until there is something to take or the outbox is closed. Only one task may wait at a time.
+    pub async fn ready(&self) {
+        self.until(|state| (!state.queue.is_empty() || state.closed.is_some()).then_some(())).await;
+    }
+
+    /// Appends what is queued now to `into`, at most [`BATCH_FRAMES_MAX`] frames.
+    pub fn take_batch(&self, into: &mut Vec<Frame>) -> Option<Batch> {
+        let mut state = self.state();
+        let count = state.queue.len().min(BATCH_FRAMES_MAX);
+        let position = state.queue.get(count.checked_sub(1)?)?.position;
+        let mut batch = Batch { position, durable: false };
+        let State { queue, bytes, .. } = &mut *state;
+        into.extend(queue.drain(..count).map(|queued| {
+            *bytes -= cost(&queued.frame);
+            batch.durable |= queued.durable;
+            queued.frame
+        }));
+        if state.queue.is_empty() && state.queue.capacity() > IDLE_CAPACITY_FRAMES {
+            state.queue = VecDeque::new();
+        }
+        Some(batch)
+    }
+
+    /// Waits until the outbox is closed, whatever is still queued. Only one task may wait at a time.
+    pub async fn closed(&self) -> CloseCode {
+        self.until(|state| state.closed).await
+    }
+
+    /// The code the outbox was closed with, once everything in it has been taken.
+    pub fn drained(&self) -> Option<CloseCode> {
+        let state = self.state();
+        state.closed.filter(|_| state.queue.is_empty())
+    }
+
+    /// The code the outbox was closed with, if it was.
+    pub fn close_code(&self) -> Option<CloseCode> {
+        self.state().closed
+    }
+
+    /// How many volatile frames were dropped because the outbox was full.
+    pub fn dropped(&self) -> u64 {
+        self.state().dropped
+    }
+
+    async fn until<T>(&self, fact: impl Fn(&State) -> Option<T>) -> T {
+        loop {
+            // `notify_one` leaves a permit behind when nobody waits, so a change between look and wait is not lost.
+            if let Some(found) = fact(&self.state()) {
+                return found;
+            }
+            self.changed.notified().await;
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // No code under this lock can leave the state half changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn cost(frame: &Frame) -> usize {
+    frame.len() + FRAME_OVERHEAD_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn take(outbox: &Outbox) -> Vec<Frame> {
+        let mut frames = Vec::new();
+        outbox.take_batch(&mut frames);
+        frames
+    }
+
+    #[test]
+    fn positions_run_and_a_batch_tells_the_last() {
+        let outbox = Outbox::new(10_000);
+        assert_eq!(outbox.push("a", Delivery::Volatile), Ok(1));
+        assert_eq!(outbox.push("b", Delivery::Durable), Ok(2));
+        let mut frames = Vec::new();
+        assert_eq!(outbox.take_batch(&mut frames), Some(Batch { position: 2, durable: true }));
+        assert_eq!(frames, [Frame::from("a"), Frame::from("b")]);
+        assert_eq!(outbox.push("c", Delivery::Reply), Ok(3));
+        assert_eq!(outbox.take_batch(&mut frames), Some(Batch { position: 3, durable: false }));
+        assert_eq!(outbox.take_batch(&mut frames), None);
+    }
+
+    #[test]
+    fn past_the_bound_a_volatile_frame_is_dropped_and_counted() {
+        let outbox = Outbox::new(100);
+        outbox.push("x".repeat(40), Delivery::Volatile).unwrap();
+        assert_eq!(outbox.push("y".repeat(40), Delivery::Volatile), Ok(2));
+        assert_eq!(outbox.dropped(), 1);
+        assert_eq!(take(&outbox).len(), 1);
+        assert_eq!(outbox.close_code(), None);
+        assert_eq!(outbox.push("z", Delivery::Durable), Ok(3));
+    }
+
+    #[test]
+    fn past_the_bound_a_durable_frame_closes_the_outbox() {
+        let outbox = Outbox::new(100);
+        outbox.push("x".repeat(40), Delivery::Durable).unwrap();
+        assert_eq!(outbox.push("y".repeat(40), Delivery::Durable), Err(PushError::Overflow));
+        assert_eq!(outbox.push("z", Delivery::Volatile), Err(PushError::Closed(CloseCode::SLOW_CONSUMER)));
+        assert!(take(&outbox).is_empty(), "the memory is given back at once");
+    }
+
+    #[test]
+    fn one_frame_larger_than_the_bound_passes_alone() {
+        let outbox = Outbox::new(10);
+        assert_eq!(outbox.push("x".repeat(100), Delivery::Durable), Ok(1));
+        assert_eq!(take(&outbox).len(), 1);
+    }
+
+    #[test]
+    fn a_flood_of_empty_frames_is_bounded() {
+        let outbox = Outbox::new(1_000);
+        let taken = (0..1_000).filter(|_| outbox.push("", Delivery::Durable).is_ok()).count();
+        assert!(taken < 100, "{taken} empty frames in 1,000 bytes");
+    }
+
+    #[test]
+    fn after_a_burst_the_queue_gives_its_memory_back() {
+        let outbox = Outbox::new(1_000_000);
+        for _ in 0..BATCH_FRAMES_MAX {
+            outbox.push("frame", Delivery::Durable).unwrap();
+        }
+        assert_eq!(take(&outbox).len(), BATCH_FRAMES_MAX);
+        assert_eq!(outbox.state().queue.capacity(), 0);
+        assert_eq!(outbox.state().bytes, 0);
+    }
+
+    #[tokio::test]
+    async fn what_is_queued_leaves_before_the_close_and_the_first_close_wins() {
+        let outbox = Outbox::new(1_000);
+        outbox.push("last words", Delivery::Durable).unwrap();
+        outbox.close(CloseCode::GOING_AWAY);
+        outbox.close(CloseCode::UNAUTHORIZED);
+        let mut frames = Vec::new();
+        assert!(outbox.next_batch(&mut frames).await.is_ok());
+        assert_eq!(outbox.next_batch(&mut frames).await, Err(CloseCode::GOING_AWAY));
+        assert_eq!(frames.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_waiting_writer_is_woken_by_a_push() {
+        let outbox = Outbox::new(1_000);
+        let writer = tokio::spawn({
+            let outbox = Arc::clone(&outbox);
+            async move { outbox.next_batch(&mut Vec::new()).await }
+        });
+        tokio::task::yield_now().await;
+        outbox.push("frame", Delivery::Volatile).unwrap();
+        assert_eq!(writer.await.unwrap(), Ok(Batch { position: 1, durable: false }));
+    }
+}

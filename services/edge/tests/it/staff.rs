@@ -1,0 +1,160 @@
+//! Staff on the JSON WebSocket: who gets in, what they see, how they come back.
+
+use chasqui_testkit::wait_for;
+use serde_json::json;
+
+use crate::world::{Client, DEADLINE, Node, World, jwt};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn crm_01_what_a_contact_writes_is_shown_to_its_tenants_staff_and_to_nobody_else() {
+    let world = World::start().await;
+    let (one, two) = (Node::start(&world, "one", &[]).await, Node::start(&world, "two", &[]).await);
+    let (mut near, mut far) = (one.staff("default", None).await, two.staff("default", None).await);
+    let mut stranger = two.staff("acme", None).await;
+    for client in [&mut near, &mut far, &mut stranger] {
+        let greeting = client.frame().await;
+        assert_eq!((&greeting["type"], &greeting["data"]["fresh"]), (&json!("connected"), &json!(true)));
+    }
+    let seq = world.contact_writes("5491100000001", "hola").await;
+    assert_eq!(near.messages(1).await, [("hola".to_owned(), seq)]);
+    assert_eq!(far.messages(1).await, [("hola".to_owned(), seq)]);
+    // The stranger's own message comes first: nothing of the other tenant was before it.
+    let acme = "acme".parse().unwrap();
+    let seq = world.contact_of_tenant_writes(&acme, "5491100000001", "for acme").await;
+    assert_eq!(stranger.messages(1).await, [("for acme".to_owned(), seq)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ben_02_the_token_may_stand_in_the_subprotocol_and_is_never_echoed() {
+    let world = World::start().await;
+    let node = Node::start(&world, "one", &[]).await;
+    let token = jwt(&json!({ "id": 7 }));
+    let url = format!("ws://{}/ws", node.address);
+    let (mut client, chosen) = Client::open_with_protocols(&url, &format!("echo-protocol, {token}")).await;
+    assert_eq!(chosen.as_deref(), Some("echo-protocol"));
+    assert_eq!(client.frame().await["type"], "connected");
+    let mut by_query = Client::open(&format!("{url}?token={token}")).await;
+    assert_eq!(by_query.frame().await["type"], "connected");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_proves_nothing_is_told_why_and_not_to_come_back() {
+    let world = World::start().await;
+    let node = Node::start(&world, "one", &[("connect_wait_ms", "100")]).await;
+    let url = format!("ws://{}/ws", node.address);
+    let phone_token = jwt(&json!({ "id": 7, "phone": "5491100000001" }));
+    for (token, code) in [("nonsense", "unauthorized"), (phone_token.as_str(), "forbidden")] {
+        let mut client = Client::open(&format!("{url}?token={token}")).await;
+        assert_eq!(client.frame().await["data"]["code"], code);
+        assert_eq!(client.close_code().await, 4500);
+    }
+    let mut garbage = Client::open(&url).await;
+    garbage.say_text("{").await;
+    assert_eq!(garbage.frame().await["data"]["code"], "invalid_input");
+    assert_eq!(garbage.close_code().await, 4502);
+    let mut silent = Client::open(&url).await;
+    assert_eq!(silent.close_code().await, 4005, "come back when you know who you are");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_frame_is_answered_by_name_and_the_socket_stays() {
+    let world = World::start().await;
+    let node = Node::start(&world, "one", &[]).await;
+    let mut client = node.staff("default", None).await;
+    client.frame().await;
+    for (frame, names) in [
+        ("{", "JSON object"),
+        (r#"{"type":"dance"}"#, "dance"),
+        (r#"{"type":"send_message","data":{"conversation_id":1}}"#, "data.text"),
+    ] {
+        client.say_text(frame).await;
+        let error = client.frame().await;
+        assert_eq!(error["type"], "error");
+        assert!(error["data"]["message"].as_str().unwrap().contains(names), "{error}");
+    }
+    client.say(&json!({ "type": "ping" })).await;
+    assert_eq!(client.frame().await["type"], "pong");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_comes_back_is_given_what_it_missed_once_and_in_order() {
+    let world = World::start().await;
+    let (one, two) = (Node::start(&world, "one", &[]).await, Node::start(&world, "two", &[]).await);
+    let mut client = one.staff("default", None).await;
+    let epoch = client.frame().await["data"]["epoch"].as_str().unwrap().to_owned();
+    let seen = world.contact_writes("5491100000001", "seen").await;
+    assert_eq!(client.messages(1).await.len(), 1);
+    drop(client);
+    let mut missed = Vec::new();
+    for index in 0..10 {
+        let number = format!("549110000000{}", index % 3);
+        let text = format!("missed {index}");
+        missed.push((text.clone(), world.contact_writes(&number, &text).await));
+    }
+    // The first node answers from its window; the second never heard of any of it and reads the stream.
+    for node in [&one, &two] {
+        let mut back = node.staff("default", Some((&epoch, seen))).await;
+        let greeting = back.frame().await;
+        assert_eq!((&greeting["data"]["recovered"], &greeting["data"]["seq"]), (&json!(true), &json!(seen)));
+        assert_eq!(back.messages(missed.len()).await, missed);
+        let text = format!("live on {}", node.address);
+        let live = (text.clone(), world.contact_writes("5491100000001", &text).await);
+        assert_eq!(back.messages(1).await, std::slice::from_ref(&live));
+        missed.push(live);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_that_cannot_be_honoured_is_said_so() {
+    let world = World::start().await;
+    let node = Node::start(&world, "one", &[("replay_events_max", "5")]).await;
+    let mut client = node.staff("default", None).await;
+    let greeting = client.frame().await;
+    let (epoch, seq) =
+        (greeting["data"]["epoch"].as_str().unwrap(), greeting["data"]["seq"].as_u64().unwrap());
+    for index in 0..6 {
+        world.contact_writes("5491100000001", &format!("{index}")).await;
+    }
+    assert_eq!(client.messages(6).await.len(), 6);
+    for cursor in [("another life", seq), (epoch, seq)] {
+        let mut back = node.staff("default", Some(cursor)).await;
+        let greeting = back.frame().await;
+        assert_eq!(
+            (&greeting["data"]["recovered"], &greeting["data"]["fresh"]),
+            (&json!(false), &json!(false))
+        );
+        let text = format!("live after {}", cursor.0);
+        let live = world.contact_writes("5491100000001", &text).await;
+        assert_eq!(back.messages(1).await, [(text, live)], "not a part of what was missed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_restarts_costs_no_connected_client_a_message() {
+    let world = World::start().await;
+    let node = Node::start(&world, "one", &[]).await;
+    let mut client = node.staff("default", None).await;
+    client.frame().await;
+    let mut expected = vec![("before".to_owned(), world.contact_writes("5491100000001", "before").await)];
+    world.nats.kill();
+    world.nats.restart().await.unwrap();
+    // The publisher may be back before the node: what it publishes then is never repeated live to it.
+    for index in 0..20 {
+        let text = format!("after {index}");
+        let seq = wait_for(DEADLINE, "the stream takes messages again", async || {
+            world.try_contact_writes("5491100000001", &text).await
+        });
+        expected.push((text.clone(), seq.await));
+    }
+    assert_eq!(client.messages(21).await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_stops_sends_its_clients_to_another() {
+    let world = World::start().await;
+    let node = Node::start(&world, "one", &[]).await;
+    let mut client = node.staff("default", None).await;
+    client.frame().await;
+    node.stop().await;
+    assert_eq!(client.close_code().await, 4000);
+}

@@ -1,0 +1,255 @@
+//! An edge node with everyone else played by the test: the streams over a private nats-server, and clients on the wire.
+
+use std::{collections::HashMap, net::SocketAddr, time::Duration};
+
+use chasqui_edge::Config;
+use chasqui_kit::{
+    Bus, Platform, TraceContext,
+    bus::NatsConfig,
+    config::{Section, Settings},
+    door::{Door, HttpConfig},
+    health::Health,
+    publish::{Fact, PublishError, Stored},
+    stream,
+    telemetry::Metrics,
+};
+use chasqui_proto::{ConversationToken, Tenant, address::phone, subject, subject::NodeToken, v1};
+use chasqui_testkit::{NatsServer, wait_for};
+use futures::{SinkExt, StreamExt};
+use jsonwebtoken::{EncodingKey, Header, encode};
+use serde_json::{Value, json};
+use tokio::{net::TcpStream, task::JoinHandle, time::timeout};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{Message, client::IntoClientRequest},
+};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) const DEADLINE: Duration = Duration::from_secs(15);
+const SECRET: &str = "an-hs256-secret-of-32-bytes-here";
+
+/// The broker and the services that are not edges.
+pub(crate) struct World {
+    pub(crate) nats: NatsServer,
+    pub(crate) bus: Bus,
+    pub(crate) tenant: Tenant,
+}
+
+impl World {
+    pub(crate) async fn start() -> Self {
+        let nats = NatsServer::start().await.unwrap();
+        let bus = connect(&nats, "test").await;
+        stream::ensure_all(&bus).await.unwrap();
+        Self { nats, bus, tenant: "default".parse().unwrap() }
+    }
+
+    /// A text from the contact, stored; its position.
+    pub(crate) async fn contact_writes(&self, number: &str, text: &str) -> u64 {
+        self.contact_of_tenant_writes(&self.tenant, number, text).await
+    }
+
+    pub(crate) async fn contact_of_tenant_writes(&self, tenant: &Tenant, number: &str, text: &str) -> u64 {
+        self.publish_in(tenant, number, text).await.unwrap().seq
+    }
+
+    /// The same while the broker may be away.
+    pub(crate) async fn try_contact_writes(&self, number: &str, text: &str) -> Option<u64> {
+        self.publish_in(&self.tenant, number, text).await.ok().map(|stored| stored.seq)
+    }
+
+    async fn publish_in(&self, tenant: &Tenant, number: &str, text: &str) -> Result<Stored, PublishError> {
+        let message = message(tenant, number, text, v1::Direction::In);
+        let subject = subject::messages_in(tenant, &token(number));
+        // The text makes it unique: tried twice, it is stored once.
+        self.bus
+            .publish(Fact::new(subject, &message, format!("{tenant}:{number}:{text}"), TraceContext::root()))
+            .await
+    }
+
+    /// A reply of the bot for the contact's widget, stored; the message's id.
+    pub(crate) async fn bot_replies(&self, number: &str, text: &str) -> String {
+        let message = message(&self.tenant, number, text, v1::Direction::Out);
+        let subject = subject::messages_out(&self.tenant, &token(number));
+        self.bus
+            .publish(Fact::new(subject, &message, message.id.clone(), TraceContext::root()))
+            .await
+            .unwrap();
+        message.id
+    }
+}
+
+pub(crate) fn token(number: &str) -> ConversationToken {
+    number.parse().unwrap()
+}
+
+fn message(tenant: &Tenant, number: &str, text: &str, direction: v1::Direction) -> v1::Message {
+    let out = direction == v1::Direction::Out;
+    let channel = if out { v1::ChannelKind::Widget } else { v1::ChannelKind::WhatsappCloud };
+    let sender = if out { v1::SenderType::Ai } else { v1::SenderType::User };
+    v1::Message {
+        id: uuid::Uuid::now_v7().to_string(),
+        tenant: tenant.to_string(),
+        conversation: token(number).to_string(),
+        contact: Some(v1::Contact { aliases: vec![phone(number)], ..v1::Contact::default() }),
+        channel: Some(v1::Channel { kind: channel.into(), ..v1::Channel::default() }),
+        direction: direction.into(),
+        sender_type: sender.into(),
+        r#type: v1::MessageType::Text.into(),
+        text: text.to_owned(),
+        occurred_at_ms: 1_700_000_000_000,
+        received_at_ms: 1_700_000_000_000,
+        ..v1::Message::default()
+    }
+}
+
+async fn connect(nats: &NatsServer, name: &str) -> Bus {
+    Bus::connect(name, &NatsConfig { url: nats.url(), ..NatsConfig::default() }).await.unwrap()
+}
+
+/// A running edge node.
+pub(crate) struct Node {
+    pub(crate) address: SocketAddr,
+    stop: CancellationToken,
+    service: JoinHandle<()>,
+}
+
+impl Node {
+    pub(crate) async fn start(world: &World, name: &str, settings: &[(&str, &str)]) -> Self {
+        let health = Health::default();
+        let door = Door::new(&health, &Metrics::install());
+        let listeners =
+            Door::bind(&HttpConfig { port: 0, host: "127.0.0.1".to_owned(), ..HttpConfig::default() })
+                .unwrap();
+        let address = listeners[0].local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let platform = Platform {
+            bus: connect(&world.nats, name).await,
+            door: door.clone(),
+            health: health.clone(),
+            node: NodeToken::new(name),
+            tenant: world.tenant.clone(),
+        };
+        let service = tokio::spawn({
+            let (config, stop) = (config(settings), stop.clone());
+            async move {
+                let open = tokio::spawn(door.open(listeners, stop.clone()));
+                chasqui_edge::run(config, platform, stop).await.unwrap();
+                open.await.unwrap();
+            }
+        });
+        wait_for(DEADLINE, "the node's canary comes back", async || health.is_ready().then_some(())).await;
+        Self { address, stop, service }
+    }
+
+    /// A staff socket that has said who it is; the `connected` frame is the first to read.
+    pub(crate) async fn staff(&self, tenant: &str, cursor: Option<(&str, u64)>) -> Client {
+        let since = cursor.map(|(epoch, seq)| json!({ "epoch": epoch, "seq": seq }));
+        let token = jwt(&json!({ "id": "agent-1", "tenant": tenant }));
+        let mut client = Client::open(&format!("ws://{}/ws", self.address)).await;
+        client.say(&json!({ "type": "connect", "data": { "token": token, "since": since } })).await;
+        client
+    }
+
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        timeout(DEADLINE, self.service).await.expect("the node stops in time").unwrap();
+    }
+}
+
+fn config(settings: &[(&str, &str)]) -> Config {
+    let mut variables: HashMap<String, String> = settings
+        .iter()
+        .map(|(name, value)| (format!("CHASQUI__EDGE__{}", name.to_uppercase()), (*value).to_owned()))
+        .collect();
+    variables.insert("JWT_SECRET".to_owned(), SECRET.to_owned());
+    let mut problems = chasqui_kit::config::Problems::default();
+    let config: Config = Settings::read(None, variables).unwrap().take(&mut problems);
+    assert!(problems.is_empty(), "{problems}");
+    assert_eq!(Config::NAME, "edge");
+    config
+}
+
+pub(crate) fn jwt(claims: &Value) -> String {
+    encode(&Header::default(), claims, &EncodingKey::from_secret(SECRET.as_bytes())).unwrap()
+}
+
+/// A plain WebSocket client.
+pub(crate) struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Client {
+    pub(crate) async fn open(url: &str) -> Self {
+        Self(connect_async(url).await.unwrap().0)
+    }
+
+    /// Opens with subprotocols; also the one the server chose.
+    pub(crate) async fn open_with_protocols(url: &str, protocols: &str) -> (Self, Option<String>) {
+        let mut request = url.into_client_request().unwrap();
+        request.headers_mut().insert("Sec-WebSocket-Protocol", protocols.parse().unwrap());
+        let (socket, response) = connect_async(request).await.unwrap();
+        let chosen = response.headers().get("sec-websocket-protocol");
+        (Self(socket), chosen.map(|value| value.to_str().unwrap().to_owned()))
+    }
+
+    pub(crate) async fn say(&mut self, frame: &Value) {
+        self.say_text(&frame.to_string()).await;
+    }
+
+    pub(crate) async fn say_text(&mut self, text: &str) {
+        self.0.send(Message::text(text)).await.unwrap();
+    }
+
+    /// The next JSON frame; heartbeats are passed over.
+    pub(crate) async fn frame(&mut self) -> Value {
+        loop {
+            match self.next().await {
+                Message::Text(text) => {
+                    let frame: Value = serde_json::from_str(&text).unwrap();
+                    if frame["type"] != "heartbeat" {
+                        return frame;
+                    }
+                }
+                Message::Ping(_) | Message::Pong(_) => {}
+                other => panic!("expected a frame, got {other:?}"),
+            }
+        }
+    }
+
+    /// The next Socket.IO packet that is no ping; pings are answered.
+    pub(crate) async fn packet(&mut self) -> String {
+        loop {
+            match self.next().await {
+                Message::Text(text) if text.as_str() == "2" => self.say_text("3").await,
+                Message::Text(text) => return text.to_string(),
+                Message::Ping(_) | Message::Pong(_) => {}
+                other => panic!("expected a packet, got {other:?}"),
+            }
+        }
+    }
+
+    /// The texts of the next messages, with their positions.
+    pub(crate) async fn messages(&mut self, count: usize) -> Vec<(String, u64)> {
+        let mut messages = Vec::with_capacity(count);
+        while messages.len() < count {
+            let frame = self.frame().await;
+            if frame["type"] == "new_message" {
+                let text = frame["data"]["message"]["text_content"].as_str().unwrap().to_owned();
+                messages.push((text, frame["seq"].as_u64().unwrap()));
+            }
+        }
+        messages
+    }
+
+    /// The code the server closes with, after any frames.
+    pub(crate) async fn close_code(&mut self) -> u16 {
+        loop {
+            if let Message::Close(frame) = self.next().await {
+                return frame.expect("the server gives a reason").code.into();
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Message {
+        let next = timeout(DEADLINE, self.0.next()).await.expect("the server says something in time");
+        next.expect("the connection stands").unwrap()
+    }
+}
