@@ -1,0 +1,4 @@
+//! The simulator over its own HTTP interface; the test is the receiver of its webhooks.
+
+mod receiver;
+mod webhooks;

@@ -1,0 +1,296 @@
+//! `/api/bot-reply`: what a bot answers, on its way to the contact's web widget.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    extract::{Request, State},
+    http::HeaderMap,
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use chasqui_kit::{Code, Coded, TraceContext, clock, publish::Fact, request::RequestError, secret};
+use chasqui_proto::{
+    ConversationToken, MessageId, Tenant, address, id, subject,
+    v1::{
+        Alias, Channel, ChannelKind, Contact, ContactFound, Direction, FindContact, Message, MessageType,
+        SenderType,
+    },
+};
+use secrecy::SecretString;
+use serde_json::{json, value::RawValue};
+
+use crate::{
+    object::Object,
+    publication::{Publication, PublicationError},
+    refusal::{refuse, refuse_with},
+    request_body::{self, BodyError},
+};
+
+const PATH: &str = "/api/bot-reply";
+
+/// The longest text that WhatsApp would take, characters.
+const TEXT_LENGTH_MAX: usize = 4_096;
+/// Room for that text with every character escaped, and more.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+/// The longest `Idempotency-Key`, bytes.
+const IDEMPOTENCY_KEY_LENGTH_MAX: usize = 255;
+/// How long nodes may take to say that they hold a socket of the contact. "Nobody does" comes at once; silence means
+/// that somebody does and is slow.
+const CONNECTED_WAIT: Duration = Duration::from_millis(500);
+
+/// What the handler needs.
+#[derive(Debug)]
+pub(crate) struct BotReply {
+    pub(crate) api_key: Option<SecretString>,
+    /// Callers that send no key are let in.
+    pub(crate) anonymous: bool,
+    pub(crate) publication: Arc<Publication>,
+}
+
+/// A reply that can be stored.
+#[derive(Debug, PartialEq)]
+struct Reply {
+    contact: Alias,
+    text: String,
+    /// The same for a repeated request where the caller says that it is one.
+    id: MessageId,
+}
+
+/// Why a reply was not taken.
+#[derive(Debug, thiserror::Error)]
+enum BotReplyError {
+    #[error("Unauthorized")]
+    Unauthorized,
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    #[error("the body is not a JSON object")]
+    NotAnObject,
+    #[error("Faltan los parámetros targetUserWhatsAppNumber o messageText")]
+    Missing,
+    #[error("targetUserWhatsAppNumber: {0}")]
+    Address(#[from] address::InvalidAddress),
+    #[error("messageText must not be longer than {TEXT_LENGTH_MAX} characters")]
+    TextTooLong,
+    #[error("Idempotency-Key must have 1 to {IDEMPOTENCY_KEY_LENGTH_MAX} visible ASCII characters")]
+    IdempotencyKey,
+    #[error(transparent)]
+    Publication(#[from] PublicationError),
+}
+
+impl Coded for BotReplyError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Unauthorized => Code::Unauthorized,
+            Self::Body(error) => error.code(),
+            Self::NotAnObject
+            | Self::Missing
+            | Self::Address(_)
+            | Self::TextTooLong
+            | Self::IdempotencyKey => Code::InvalidInput,
+            Self::Publication(error) => error.code(),
+        }
+    }
+}
+
+pub(crate) fn routes(bot_reply: BotReply) -> Router {
+    Router::new().route(PATH, post(receive)).with_state(Arc::new(bot_reply))
+}
+
+async fn receive(State(bot_reply): State<Arc<BotReply>>, request: Request) -> Response {
+    let trace = TraceContext::of_http(request.headers());
+    let error = match take(&bot_reply, request, trace).await {
+        Ok(true) => {
+            let body = json!({ "success": true, "message": "Mensaje reenviado al cliente." });
+            return Json(body).into_response();
+        }
+        Ok(false) => {
+            let message = "El cliente no está conectado por WebSocket.";
+            return refuse_with(Code::NotFound, json!({ "success": false, "message": message }));
+        }
+        Err(error) => error,
+    };
+    tracing::warn!(%error, trace = trace.trace_id(), "a bot reply was refused");
+    match error.code() {
+        code @ (Code::Unavailable | Code::Timeout | Code::Internal) => {
+            let message = "El mensaje no se pudo guardar; inténtelo de nuevo.";
+            refuse_with(code, json!({ "success": false, "message": message }))
+        }
+        _ => refuse(&error),
+    }
+}
+
+/// Stores a reply, and tells whether the contact has a socket anywhere.
+async fn take(bot_reply: &BotReply, request: Request, trace: TraceContext) -> Result<bool, BotReplyError> {
+    let (parts, body) = request.into_parts();
+    authorize(bot_reply, &parts.headers)?;
+    let body = request_body::read(body, BODY_BYTES_MAX).await?;
+    let publication = &bot_reply.publication;
+    let reply = read(&body, &parts.headers, publication.tenant())?;
+    let looked_up = publication.directory().conversation(publication.tenant(), &reply.contact).await;
+    let conversation = looked_up.map_err(PublicationError::from)?;
+    let shown = masked(&reply.contact.value);
+    let message = message(reply, &conversation, publication.tenant());
+    let (stored, connected) = tokio::join!(
+        store(publication, &conversation, &message, trace),
+        is_connected(publication, &conversation, trace)
+    );
+    stored?;
+    let trace = trace.trace_id();
+    if connected {
+        tracing::info!(contact = shown, message = message.id, trace, "a bot reply was forwarded to {shown}");
+    } else {
+        tracing::info!(
+            contact = shown,
+            message = message.id,
+            trace,
+            "a bot reply waits: {shown} is not connected"
+        );
+    }
+    Ok(connected)
+}
+
+fn authorize(bot_reply: &BotReply, headers: &HeaderMap) -> Result<(), BotReplyError> {
+    let may = match (headers.get("x-api-key"), &bot_reply.api_key) {
+        (Some(given), Some(key)) => given.to_str().is_ok_and(|given| secret::matches(key, given)),
+        _ => bot_reply.anonymous,
+    };
+    if may { Ok(()) } else { Err(BotReplyError::Unauthorized) }
+}
+
+fn read(body: &[u8], headers: &HeaderMap, tenant: &Tenant) -> Result<Reply, BotReplyError> {
+    let raw: &RawValue = serde_json::from_slice(body).map_err(|_| BotReplyError::NotAnObject)?;
+    let object = Object::read(raw).ok_or(BotReplyError::NotAnObject)?;
+    let given = |key: &str| object.text(key).filter(|text| !text.is_empty()).ok_or(BotReplyError::Missing);
+    let (contact, text) = (given("targetUserWhatsAppNumber")?, given("messageText")?);
+    if text.chars().count() > TEXT_LENGTH_MAX {
+        return Err(BotReplyError::TextTooLong);
+    }
+    Ok(Reply { contact: address::parse_address(&contact)?, text, id: message_id(headers, tenant)? })
+}
+
+fn message_id(headers: &HeaderMap, tenant: &Tenant) -> Result<MessageId, BotReplyError> {
+    let Some(key) = headers.get("idempotency-key") else {
+        return Ok(MessageId::now());
+    };
+    let key = key.to_str().map_err(|_| BotReplyError::IdempotencyKey)?;
+    if !(1..=IDEMPOTENCY_KEY_LENGTH_MAX).contains(&key.len()) {
+        return Err(BotReplyError::IdempotencyKey);
+    }
+    Ok(MessageId(id::fact_id(&["bot-reply", tenant.as_str(), key])))
+}
+
+fn message(reply: Reply, conversation: &ConversationToken, tenant: &Tenant) -> Message {
+    let now_ms = clock::now_ms();
+    Message {
+        id: reply.id.to_string(),
+        tenant: tenant.to_string(),
+        conversation: conversation.to_string(),
+        contact: Some(Contact { aliases: vec![reply.contact], ..Contact::default() }),
+        channel: Some(Channel { kind: ChannelKind::Widget.into(), ..Channel::default() }),
+        direction: Direction::Out.into(),
+        sender_type: SenderType::Ai.into(),
+        r#type: MessageType::Text.into(),
+        text: reply.text,
+        occurred_at_ms: now_ms,
+        received_at_ms: now_ms,
+        ..Message::default()
+    }
+}
+
+async fn store(
+    publication: &Publication,
+    conversation: &ConversationToken,
+    message: &Message,
+    trace: TraceContext,
+) -> Result<(), PublicationError> {
+    let subject = subject::messages_out(publication.tenant(), conversation);
+    let stored = publication.bus().publish(Fact::new(subject, message, &message.id, trace)).await?;
+    let result = if stored.duplicate { "duplicate" } else { "stored" };
+    metrics::counter!("chasqui_ingest_facts_total", "type" => "text", "result" => result).increment(1);
+    Ok(())
+}
+
+/// Only "nobody answers this" means that nobody is there.
+async fn is_connected(
+    publication: &Publication,
+    conversation: &ConversationToken,
+    trace: TraceContext,
+) -> bool {
+    let subject = subject::edge_contacts(publication.tenant(), conversation);
+    let asked: Result<ContactFound, RequestError> =
+        publication.bus().ask_subject(subject.as_str(), &FindContact {}, trace, CONNECTED_WAIT).await;
+    !matches!(asked, Err(RequestError::NoResponders(_)))
+}
+
+/// An address as logs show it: enough to tell two apart, too little to call.
+fn masked(address: &str) -> String {
+    let characters: Vec<char> = address.chars().collect();
+    let shown = |at: usize| characters.len() >= 9 && (at < 4 || at + 3 >= characters.len());
+    characters.iter().enumerate().map(|(at, c)| if shown(at) { *c } else { '*' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tenant() -> Tenant {
+        "default".parse().unwrap()
+    }
+
+    fn check(body: &str, expected: &str) {
+        let error = read(body.as_bytes(), &HeaderMap::new(), &tenant()).unwrap_err();
+        assert!(error.to_string().contains(expected), "{body}: {error}");
+        assert_eq!(error.code(), Code::InvalidInput);
+    }
+
+    #[test]
+    fn kon_09_both_parameters_are_needed() {
+        for body in [
+            "{}",
+            r#"{"targetUserWhatsAppNumber":"5491100000001"}"#,
+            r#"{"targetUserWhatsAppNumber":"5491100000001","messageText":""}"#,
+            r#"{"targetUserWhatsAppNumber":null,"messageText":"hola"}"#,
+            r#"{"targetUserWhatsAppNumber":["5491100000001"],"messageText":"hola"}"#,
+        ] {
+            check(body, "Faltan los parámetros targetUserWhatsAppNumber o messageText");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        check("", "JSON");
+        check("[]", "JSON object");
+        check(r#"{"targetUserWhatsAppNumber":" ","messageText":"hola"}"#, "targetUserWhatsAppNumber");
+        let long = format!(
+            r#"{{"targetUserWhatsAppNumber":"5491100000001","messageText":"{}"}}"#,
+            "ñ".repeat(TEXT_LENGTH_MAX + 1)
+        );
+        check(&long, "messageText");
+    }
+
+    #[test]
+    fn kon_18_a_number_may_be_a_number() {
+        let body = r#"{"targetUserWhatsAppNumber":5491100000001,"messageText":"hola"}"#;
+        let reply = read(body.as_bytes(), &HeaderMap::new(), &tenant()).unwrap();
+        assert_eq!((reply.contact, reply.text.as_str()), (address::phone("5491100000001"), "hola"));
+    }
+
+    #[test]
+    fn the_same_key_is_the_same_message_within_a_tenant() {
+        let id = |key: &str, tenant: &str| {
+            let headers = HeaderMap::from_iter([("idempotency-key".parse().unwrap(), key.parse().unwrap())]);
+            message_id(&headers, &tenant.parse().unwrap()).map_err(|error| error.to_string())
+        };
+        assert_eq!(id("a", "x"), id("a", "x"));
+        assert_ne!(id("a", "x"), id("b", "x"));
+        assert_ne!(id("a", "x"), id("a", "y"));
+        assert!(id("", "x").is_err() && id(&"k".repeat(256), "x").is_err());
+    }
+
+    #[test]
+    fn logs_show_no_whole_number() {
+        assert_eq!(masked("5491100000001"), "5491******001");
+        assert_eq!(masked("ana"), "***");
+    }
+}

@@ -1,0 +1,142 @@
+//! Facts on their way into the stream.
+
+use chasqui_kit::{
+    Bus, Code, Coded, TraceContext,
+    publish::{self, PublishError, Stored},
+};
+use chasqui_proto::{ConversationToken, Tenant, address::ADDRESS_LENGTH_MAX, subject, v1::ProviderNotice};
+use futures::{StreamExt, TryStreamExt, stream};
+
+use crate::{
+    cloud_api::Fact,
+    directory::{Directory, DirectoryError},
+};
+
+/// How many facts of one webhook wait for their acknowledgement at once. WhatsApp sends a handful; a batch of a
+/// thousand must not take every place of the connection.
+const FACTS_IN_FLIGHT_MAX: usize = 256;
+
+/// The account of notices that name none.
+const UNKNOWN_ACCOUNT: &str = "unknown";
+
+/// A fact that is not stored, or not known to be.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PublicationError {
+    /// Its conversation could not be found out.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// The stream did not acknowledge it.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+}
+
+impl Coded for PublicationError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Directory(error) => error.code(),
+            Self::Publish(error) => error.code(),
+        }
+    }
+}
+
+/// Puts facts of one tenant into the stream.
+#[derive(Debug)]
+pub(crate) struct Publication {
+    bus: Bus,
+    directory: Directory,
+    tenant: Tenant,
+}
+
+impl Publication {
+    pub(crate) fn new(bus: Bus, tenant: Tenant) -> Self {
+        Self { directory: Directory::new(bus.clone()), bus, tenant }
+    }
+
+    pub(crate) fn bus(&self) -> &Bus {
+        &self.bus
+    }
+
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    pub(crate) fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
+    /// Returns once every fact is stored. After a failure some may be: publishing all of them again stores none twice.
+    pub(crate) async fn publish_all(
+        &self,
+        facts: Vec<Fact>,
+        trace: TraceContext,
+    ) -> Result<(), PublicationError> {
+        // All conversations first, so that facts are then sent in the order they came.
+        let assigned: Vec<Fact> = stream::iter(facts.into_iter().map(|fact| self.assign(fact)))
+            .buffered(FACTS_IN_FLIGHT_MAX)
+            .try_collect()
+            .await?;
+        stream::iter(assigned.into_iter().map(|fact| self.publish(fact, trace)))
+            .buffered(FACTS_IN_FLIGHT_MAX)
+            .try_for_each(async |()| Ok(()))
+            .await?;
+        Ok(())
+    }
+
+    async fn assign(&self, mut fact: Fact) -> Result<Fact, DirectoryError> {
+        if let Some(alias) = fact.unnamed() {
+            let token = self.directory.conversation(&self.tenant, alias).await?;
+            fact.assign(&token);
+        }
+        Ok(fact)
+    }
+
+    async fn publish(&self, fact: Fact, trace: TraceContext) -> Result<(), PublishError> {
+        let mut stored = self.publish_once(&fact, trace).await;
+        if matches!(stored, Err(PublishError::TooLarge)) {
+            stored = self.publish_once(&fact.clone().without_raw(), trace).await;
+        }
+        if matches!(stored, Err(PublishError::TooLarge)) {
+            tracing::error!(
+                fact = fact.label(),
+                "a fact is larger than the broker accepts; a notice tells of it"
+            );
+            stored = self.publish_once(&fact.mention(), trace).await;
+        }
+        let result = if stored?.duplicate { "duplicate" } else { "stored" };
+        metrics::counter!("chasqui_ingest_facts_total", "type" => fact.label(), "result" => result)
+            .increment(1);
+        Ok(())
+    }
+
+    async fn publish_once(&self, fact: &Fact, trace: TraceContext) -> Result<Stored, PublishError> {
+        match fact {
+            Fact::Message(message) => {
+                let token = token(&message.conversation);
+                let subject = match message.direction() {
+                    chasqui_proto::v1::Direction::Out => subject::messages_out(&self.tenant, &token),
+                    _ => subject::messages_in(&self.tenant, &token),
+                };
+                self.bus.publish(publish::Fact::new(subject, message.as_ref(), &message.id, trace)).await
+            }
+            Fact::Status(status) => {
+                let subject = subject::messages_status(&self.tenant, &token(&status.conversation));
+                self.bus.publish(publish::Fact::new(subject, status.as_ref(), &status.id, trace)).await
+            }
+            Fact::Notice(notice) => {
+                let subject = subject::messages_notice(&self.tenant, account(notice));
+                self.bus.publish(publish::Fact::new(subject, notice.as_ref(), &notice.id, trace)).await
+            }
+        }
+    }
+}
+
+fn token(conversation: &str) -> ConversationToken {
+    conversation.parse().expect("facts carry the text of a token")
+}
+
+/// The number a notice is about, else the account.
+fn account(notice: &ProviderNotice) -> &str {
+    let channel = notice.channel.iter().flat_map(|channel| [channel.id.as_str(), &channel.account_id]);
+    let fits = |account: &&str| !account.is_empty() && account.len() <= ADDRESS_LENGTH_MAX;
+    channel.into_iter().find(fits).unwrap_or(UNKNOWN_ACCOUNT)
+}

@@ -1,0 +1,88 @@
+//! Bodies of requests, read within bounds.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use chasqui_kit::{Code, Coded};
+use futures::StreamExt;
+
+/// How long a caller may take to send a body.
+const BODY_WAIT: Duration = Duration::from_secs(10);
+/// How much of a body that is too large is read and thrown away: who is still sending when the connection closes
+/// sees a reset instead of the answer.
+const DISCARDED_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// A body that was not read to its end.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub(crate) enum BodyError {
+    /// It is larger than this route takes.
+    #[error("the body must not be larger than {0} bytes")]
+    TooLarge(usize),
+    /// The caller stopped sending.
+    #[error("the body did not arrive whole")]
+    Incomplete,
+}
+
+impl Coded for BodyError {
+    fn code(&self) -> Code {
+        match self {
+            Self::TooLarge(_) => Code::TooLarge,
+            Self::Incomplete => Code::InvalidInput,
+        }
+    }
+}
+
+/// Reads a body of at most `bytes_max`.
+pub(crate) async fn read(body: Body, bytes_max: usize) -> Result<Bytes, BodyError> {
+    tokio::time::timeout(BODY_WAIT, collect(body, bytes_max)).await.unwrap_or(Err(BodyError::Incomplete))
+}
+
+async fn collect(body: Body, bytes_max: usize) -> Result<Bytes, BodyError> {
+    let mut chunks = body.into_data_stream();
+    let (mut collected, mut size) = (BytesMut::new(), 0_usize);
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| BodyError::Incomplete)?;
+        size = size.saturating_add(chunk.len());
+        if size > bytes_max + DISCARDED_BYTES_MAX {
+            break;
+        }
+        if size <= bytes_max {
+            collected.extend_from_slice(&chunk);
+        }
+    }
+    if size > bytes_max { Err(BodyError::TooLarge(bytes_max)) } else { Ok(collected.freeze()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        convert::Infallible,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_limit_is_the_last_size_that_is_taken() {
+        assert_eq!(read(Body::from("12345"), 5).await, Ok(Bytes::from("12345")));
+        assert_eq!(read(Body::from("123456"), 5).await, Err(BodyError::TooLarge(5)));
+    }
+
+    #[tokio::test]
+    async fn what_is_too_large_is_read_on_for_a_while_so_that_its_sender_sees_the_answer() {
+        let sent = Arc::new(AtomicUsize::new(0));
+        let counted = sent.clone();
+        let chunk = Bytes::from(vec![b'x'; 1024 * 1024]);
+        let endless = futures::stream::repeat_with(move || {
+            counted.fetch_add(chunk.len(), Ordering::Relaxed);
+            Ok::<Bytes, Infallible>(chunk.clone())
+        });
+        assert_eq!(read(Body::from_stream(endless), 5).await, Err(BodyError::TooLarge(5)));
+        let sent = sent.load(Ordering::Relaxed);
+        assert!((DISCARDED_BYTES_MAX..=DISCARDED_BYTES_MAX + 1024 * 1024).contains(&sent), "{sent}");
+    }
+}

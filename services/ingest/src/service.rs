@@ -1,0 +1,91 @@
+//! The life of the service.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Router,
+    extract::{MatchedPath, Request, State},
+    middleware::{self, Next},
+    response::Response,
+};
+use chasqui_kit::{Bus, Platform, health::Health, stream};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    Config, Error,
+    bot_reply::{self, BotReply},
+    publication::Publication,
+    webhook::{self, Webhook},
+};
+
+const NAME: &str = "ingest";
+
+/// How often the connection is looked at for `/readyz`.
+const HEALTH_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Makes the streams that are missing, then answers its routes until stopped and every request in hand is answered.
+pub async fn run(config: Config, platform: Platform, stop: CancellationToken) -> Result<(), Error> {
+    platform.health.not_ready(NAME, "making the streams");
+    stream::ensure_all(&platform.bus).await?;
+    let in_hand = TaskTracker::new();
+    let publication = Arc::new(Publication::new(platform.bus.clone(), platform.tenant.clone()));
+    let observed = middleware::from_fn_with_state(in_hand.clone(), observe);
+    let mounted = platform.door.mount(NAME, routes(config, &publication).route_layer(observed));
+    tracing::info!(tenant = %platform.tenant, "ingest is ready");
+    report_health(&platform.bus, &platform.health, &stop).await;
+    platform.health.not_ready(NAME, "stopping");
+    drop(mounted);
+    in_hand.close();
+    in_hand.wait().await;
+    Ok(())
+}
+
+fn routes(config: Config, publication: &Arc<Publication>) -> Router {
+    if config.bot_reply_anonymous {
+        tracing::warn!(
+            "ingest.bot_reply_anonymous is on: whoever reaches this port can write to every contact"
+        );
+    }
+    let app_secrets = config.app_secrets().collect();
+    let bot_reply = BotReply {
+        api_key: config.api_key,
+        anonymous: config.bot_reply_anonymous,
+        publication: publication.clone(),
+    };
+    let routes = bot_reply::routes(bot_reply);
+    // A checked configuration has a verify token whenever the webhook is on.
+    match config.verify_token.filter(|_| config.whatsapp_webhook) {
+        Some(verify_token) => {
+            let publication = publication.clone();
+            routes.merge(webhook::routes(Webhook { verify_token, app_secrets, publication }))
+        }
+        None => routes,
+    }
+}
+
+/// Counts and times a request, and keeps the service from ending before it is answered.
+async fn observe(State(in_hand): State<TaskTracker>, request: Request, next: Next) -> Response {
+    let _token = in_hand.token();
+    let began = Instant::now();
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let route = path.as_ref().map_or("", MatchedPath::as_str).to_owned();
+    let response = next.run(request).await;
+    let status = response.status().as_u16().to_string();
+    metrics::histogram!("chasqui_ingest_request_seconds", "route" => route.clone()).record(began.elapsed());
+    metrics::counter!("chasqui_ingest_requests_total", "route" => route, "status" => status).increment(1);
+    response
+}
+
+async fn report_health(bus: &Bus, health: &Health, stop: &CancellationToken) {
+    let mut looks = tokio::time::interval(HEALTH_INTERVAL);
+    while stop.run_until_cancelled(looks.tick()).await.is_some() {
+        if bus.is_connected() {
+            health.ready(NAME);
+        } else {
+            health.not_ready(NAME, "no connection to NATS");
+        }
+    }
+}

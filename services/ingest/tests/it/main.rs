@@ -1,0 +1,6 @@
+//! The service over a private nats-server: the test plays WhatsApp, the bot and the edge.
+
+mod bot_reply;
+mod health;
+mod webhook;
+mod world;
