@@ -1,0 +1,40 @@
+#![doc = include_str!("../README.md")]
+
+mod address;
+mod audience;
+mod bare;
+mod clock;
+mod credential;
+mod deployment;
+mod floor;
+mod http;
+mod idle;
+mod ledger;
+mod letter;
+mod load;
+mod machine;
+mod marker;
+mod options;
+mod plan;
+mod process;
+mod quantiles;
+mod report;
+mod run;
+mod socket;
+mod stored;
+mod trial;
+mod websocket;
+
+pub use credential::Credential;
+pub use idle::IdleReport;
+pub use ledger::Account;
+pub use letter::Entrance;
+pub use machine::Machine;
+pub use options::{Mode, Options};
+pub use process::Usage;
+pub use quantiles::Quantiles;
+pub use report::{Findings, PathReport, Ratios, Report};
+pub use run::run;
+pub use socket::Dialect;
+pub use stored::Stored;
+pub use trial::Measurement;

@@ -1,0 +1,164 @@
+//! What is measured, and where.
+
+use anyhow::ensure;
+use chasqui_kit::bus::NatsConfig;
+use secrecy::ExposeSecret;
+
+use crate::{address::Address, credential::Credential, letter::Entrance, socket::Dialect};
+
+/// Phone numbers that belong to nobody: 5491100000001 to 5491100099999.
+const PHONES_MAX: u32 = 99_999;
+/// The most connections that send at once.
+const CONNECTIONS_MAX: u32 = 4_096;
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Open loop: messages are sent at fixed times, and their latency is measured.
+    Latency {
+        /// Messages a second.
+        rate_per_s: u32,
+        /// For how long, seconds.
+        seconds: u32,
+    },
+    /// Closed loop: every connection sends as soon as it was answered; the most that goes through is measured.
+    Throughput {
+        /// For how long, seconds.
+        seconds: u32,
+    },
+    /// Nothing is sent: the memory of sockets that only stand open is measured, on the first edge.
+    Idle {
+        /// How many sockets.
+        sockets: u32,
+        /// The edge's process; found by its port where not given, which needs it to be on this machine.
+        process: Option<u32>,
+    },
+}
+
+/// A running deployment, and what to measure of it.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What is measured.
+    pub mode: Mode,
+    /// Base address of the ingest. Default `http://127.0.0.1:3001`.
+    pub ingest: String,
+    /// Base addresses of the edges whose sockets listen: other processes than the ingest, or the path is shorter than it
+    /// looks. Default `http://127.0.0.1:3002`.
+    pub edges: Vec<String>,
+    /// The deployment's broker, for the floor. The user needs the stream `BENCH`, which is removed afterwards.
+    pub nats: NatsConfig,
+    /// Where messages enter.
+    pub entrance: Entrance,
+    /// Which sockets listen. Widgets hear only what enters as a bot's reply.
+    pub dialect: Dialect,
+    /// What lets the sockets in.
+    pub credential: Credential,
+    /// Staff sockets on each edge; widgets are one for each conversation, spread over the edges. Default 1.
+    pub sockets_per_edge: u32,
+    /// HTTP connections, each with one request in flight. Default 32.
+    pub connections: u32,
+    /// Conversations the messages are spread over, rounded up to a multiple of the connections. Default 64.
+    pub conversations: u32,
+    /// Length of each text, bytes. Default 120.
+    pub text_bytes: usize,
+    /// How long the first messages are left out of the quantiles, seconds. Default 1.
+    pub warmup_seconds: u32,
+    /// How long messages that are still on their way to the sockets are waited for, seconds; and again to the history.
+    /// Default 15.
+    pub stragglers_seconds: u32,
+    /// Whether every acknowledged message is looked for in the history afterwards, through the first edge. Default false.
+    pub verify_stored: bool,
+    /// Names and process ids of the deployment's processes, for their CPU time; a child counts for the nearest of its
+    /// ancestors that is named. Where none is named, every process of
+    /// this machine that is called `chasqui`, `nats-server` or `postgres` counts.
+    pub processes: Vec<(String, u32)>,
+}
+
+impl Options {
+    /// The defaults, with what has none.
+    pub fn new(mode: Mode, entrance: Entrance, credential: Credential) -> Self {
+        Self {
+            mode,
+            ingest: "http://127.0.0.1:3001".to_owned(),
+            edges: vec!["http://127.0.0.1:3002".to_owned()],
+            nats: NatsConfig::default(),
+            entrance,
+            dialect: Dialect::Crm,
+            credential,
+            sockets_per_edge: 1,
+            connections: 32,
+            conversations: 64,
+            text_bytes: 120,
+            warmup_seconds: 1,
+            stragglers_seconds: 15,
+            verify_stored: false,
+            processes: Vec::new(),
+        }
+    }
+
+    /// Refuses what cannot be measured.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        ensure!(!self.edges.is_empty(), "no edge is named");
+        ensure!((1..=CONNECTIONS_MAX).contains(&self.connections), "connections: 1 to {CONNECTIONS_MAX}");
+        let conversations = self.conversations.next_multiple_of(self.connections);
+        ensure!((1..=PHONES_MAX).contains(&conversations), "conversations: 1 to {PHONES_MAX}");
+        ensure!(self.text_bytes <= 4_000, "text_bytes: at most 4000, as WhatsApp");
+        if let Entrance::BotReply { api_key } = &self.entrance {
+            ensure!(
+                api_key.expose_secret().bytes().all(|byte| byte.is_ascii_graphic()),
+                "the API key cannot stand in a header"
+            );
+        }
+        match self.mode {
+            Mode::Idle { sockets, .. } => {
+                ensure!((1..=PHONES_MAX).contains(&sockets), "sockets: 1 to {PHONES_MAX}");
+            }
+            Mode::Latency { seconds, .. } | Mode::Throughput { seconds } => {
+                ensure!(self.warmup_seconds < seconds, "the run must be longer than its warm-up");
+                ensure!(
+                    self.dialect == Dialect::Crm || matches!(self.entrance, Entrance::BotReply { .. }),
+                    "widgets hear only replies: use the bot-reply entrance"
+                );
+            }
+        }
+        if let Mode::Latency { rate_per_s, .. } = self.mode {
+            ensure!(rate_per_s > 0, "the rate must be at least 1 a second");
+        }
+        Ok(())
+    }
+
+    /// The edges' addresses.
+    pub(crate) fn edge_addresses(&self) -> anyhow::Result<Vec<Address>> {
+        self.edges.iter().map(|url| Address::parse(url)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options() -> Options {
+        let entrance = Entrance::Webhook { app_secret: "secret".into() };
+        let mode = Mode::Latency { rate_per_s: 500, seconds: 10 };
+        Options::new(mode, entrance, Credential::Token("token".into()))
+    }
+
+    #[test]
+    fn what_cannot_be_measured_is_refused_before_anything_is_sent() {
+        assert!(options().check().is_ok());
+        let reply = Entrance::BotReply { api_key: "key".into() };
+        assert!(Options { dialect: Dialect::Widget, entrance: reply, ..options() }.check().is_ok());
+        for wrong in [
+            Options { dialect: Dialect::Widget, ..options() },
+            Options { edges: Vec::new(), ..options() },
+            Options { connections: 0, ..options() },
+            Options { conversations: 99_999, ..options() },
+            Options { warmup_seconds: 10, ..options() },
+            Options { mode: Mode::Latency { rate_per_s: 0, seconds: 10 }, ..options() },
+            Options { mode: Mode::Idle { sockets: 0, process: None }, ..options() },
+            Options { entrance: Entrance::BotReply { api_key: "a\nb".into() }, ..options() },
+        ] {
+            assert!(wrong.check().is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! One run, from options to report.
+
+use std::time::Duration;
+
+use anyhow::Context;
+
+use crate::{
+    bare, deployment,
+    floor::Floor,
+    idle,
+    letter::Entrance,
+    machine::Machine,
+    options::{Mode, Options},
+    plan::Pace,
+    report::{Findings, PathReport, Ratios, Report},
+    socket::Dialect,
+    trial::{Load, Measurement},
+};
+
+/// How much of the machine others may use before the report says that they did, cores.
+const OTHERS_CORES_MAX: f64 = 0.1;
+/// How late the sender may be at the 99th percentile before the report says so, microseconds.
+const LATENESS_MAX_US: u64 = 3_000;
+
+/// Measures a running deployment. What is lost or doubled is told by the report, not by an error; an error is what kept
+/// the bench from measuring.
+pub async fn run(options: Options) -> anyhow::Result<Report> {
+    options.check()?;
+    let findings = match options.mode {
+        Mode::Idle { sockets, process } => Findings::Idle(idle::measure(&options, sockets, process).await?),
+        Mode::Latency { rate_per_s, seconds } => path(&options, Pace::Open { rate_per_s }, seconds).await?,
+        Mode::Throughput { seconds } => path(&options, Pace::Closed, seconds).await?,
+    };
+    Ok(Report { title: title(&options), machine: Machine::here(), findings })
+}
+
+async fn path(options: &Options, pace: Pace, seconds: u32) -> anyhow::Result<Findings> {
+    let load = Load {
+        pace,
+        seconds,
+        stragglers_wait: Duration::from_secs(options.stragglers_seconds.into()),
+        warmup_seconds: options.warmup_seconds,
+        lanes: options.connections,
+        conversations: options.conversations,
+        text_bytes: options.text_bytes,
+        processes: &options.processes,
+    };
+    let (floor, bare) = floors(options, &load).await?;
+    let (chasqui, stored) = deployment::measure(options, &load).await?;
+    let report = PathReport {
+        to_floor: Ratios::of(&chasqui, &floor),
+        to_bare: Ratios::of(&chasqui, &bare),
+        warnings: warnings(options, [&floor, &bare, &chasqui]),
+        floor,
+        bare,
+        chasqui,
+        stored,
+    };
+    Ok(Findings::Path(Box::new(report)))
+}
+
+/// Both floors. The bench's stream is removed whatever comes of them.
+async fn floors(options: &Options, load: &Load<'_>) -> anyhow::Result<(Measurement, Measurement)> {
+    let floor = Floor::open(&options.nats).await?;
+    let measured = async {
+        let alone = floor.measure(load).await.context("the broker alone could not be measured")?;
+        // The bare path gets as many sockets as hear each message of the deployment.
+        let sockets = match options.dialect {
+            Dialect::Crm => options.sockets_per_edge * u32::try_from(options.edges.len())?,
+            Dialect::Widget => 1,
+        };
+        let bare =
+            bare::measure(&floor, load, sockets).await.context("the bare path could not be measured")?;
+        Ok((alone, bare))
+    };
+    let measured = measured.await;
+    floor.close().await?;
+    measured
+}
+
+fn warnings(options: &Options, paths: [&Measurement; 3]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if options.edges.contains(&options.ingest) {
+        warnings.push("an edge is the ingest's own process: its sockets are not on another one".to_owned());
+    }
+    for (name, path) in ["broker alone", "bare path", "Chasqui"].into_iter().zip(paths) {
+        let others = path.cpu.iter().find(|usage| usage.name == "everything else");
+        if let Some(others) = others.filter(|others| others.cores > OTHERS_CORES_MAX) {
+            warnings.push(format!("{name}: other processes used {:.2} cores meanwhile", others.cores));
+        }
+        if path.lateness.p99_us > LATENESS_MAX_US {
+            let late_us = path.lateness.p99_us;
+            warnings.push(format!("{name}: the sender was {late_us} µs late at p99; what is late counts"));
+        }
+    }
+    warnings
+}
+
+fn title(options: &Options) -> String {
+    let sockets = match options.dialect {
+        Dialect::Crm => format!("{} staff socket(s) on each of", options.sockets_per_edge),
+        Dialect::Widget => "Socket.IO widgets on".to_owned(),
+    };
+    let edges = options.edges.len();
+    let entrance = match options.entrance {
+        Entrance::Webhook { .. } => "webhook",
+        Entrance::BotReply { .. } => "bot-reply",
+    };
+    let load = match options.mode {
+        Mode::Latency { rate_per_s, seconds } => format!("open loop, {rate_per_s} a second for {seconds} s"),
+        Mode::Throughput { seconds } => {
+            format!("closed loop, {} connections for {seconds} s", options.connections)
+        }
+        Mode::Idle { sockets: count, .. } => {
+            let kind = if options.dialect == Dialect::Crm { "JSON WebSockets" } else { "Socket.IO sockets" };
+            return format!("{count} idle {kind}");
+        }
+    };
+    format!("{load}, {entrance} → {sockets} {edges} edge(s), texts of {} bytes", options.text_bytes)
+}
