@@ -1,6 +1,6 @@
 //! Logs and metrics of a process.
 
-use std::time::Duration;
+use std::{io::IsTerminal, time::Duration};
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use serde::Deserialize;
@@ -59,7 +59,7 @@ pub fn start_logs(config: &LogConfig) {
     let filter = EnvFilter::new(format!("{},sqlx::postgres::notice=warn", config.filter));
     let registry = tracing_subscriber::registry().with(filter);
     let started = match config.format {
-        LogFormat::Human => registry.with(fmt::layer().with_writer(std::io::stderr)).try_init(),
+        LogFormat::Human => registry.with(fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr)).try_init(),
         LogFormat::Json => {
             registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init()
         }

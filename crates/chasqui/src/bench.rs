@@ -1,0 +1,166 @@
+//! `chasqui bench`: arguments to options, report to lines.
+
+use anyhow::Context;
+use chasqui_bench::{Credential, Dialect, Entrance, Mode, Options};
+use clap::{Args, Subcommand, ValueEnum};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::{output, settings::Configuration};
+
+/// Options of `bench`. Secrets come from the configuration: `--config DIR/dev.toml` measures a `chasqui up`.
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    #[command(subcommand)]
+    mode: What,
+    /// Base address of the ingest.
+    #[arg(long, global = true, default_value = "http://127.0.0.1:3001", value_name = "URL")]
+    ingest: String,
+    /// Base address of an edge whose sockets listen; several times for several edges.
+    #[arg(long = "edge", global = true, default_value = "http://127.0.0.1:3002", value_name = "URL")]
+    edges: Vec<String>,
+    /// Where messages enter.
+    #[arg(long, global = true, value_enum, default_value = "webhook")]
+    entrance: Door,
+    /// Which sockets listen; widgets hear only bot replies.
+    #[arg(long, global = true, value_enum, default_value = "crm")]
+    dialect: Socket,
+    /// One token for every staff socket; without it each socket signs its own with `JWT_SECRET`.
+    #[arg(long, global = true)]
+    token: Option<String>,
+    /// Staff sockets on each edge.
+    #[arg(long, global = true, default_value_t = 1)]
+    sockets_per_edge: u32,
+    /// HTTP connections, each with one request in flight.
+    #[arg(long, global = true, default_value_t = 32)]
+    connections: u32,
+    /// Conversations the messages are spread over.
+    #[arg(long, global = true, default_value_t = 64)]
+    conversations: u32,
+    /// Length of each text, bytes.
+    #[arg(long, global = true, default_value_t = 120)]
+    text_bytes: u32,
+    /// Seconds at the beginning that the quantiles leave out.
+    #[arg(long, global = true, default_value_t = 1)]
+    warmup: u32,
+    /// Look for every acknowledged message in the history afterwards.
+    #[arg(long, global = true)]
+    verify_stored: bool,
+    /// A process of the deployment whose CPU time counts; several times. Without it, every one of this machine.
+    #[arg(long = "process", global = true, value_name = "NAME=PID", value_parser = named_process)]
+    processes: Vec<(String, u32)>,
+    /// The report as JSON.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Messages at fixed times: how long they take.
+    Latency {
+        /// Messages a second.
+        #[arg(long, default_value_t = 500)]
+        rate: u32,
+        /// For how long.
+        #[arg(long, default_value_t = 20)]
+        seconds: u32,
+    },
+    /// As many messages as go through.
+    Throughput {
+        /// For how long.
+        #[arg(long, default_value_t = 20)]
+        seconds: u32,
+    },
+    /// The memory of sockets that only stand open, on the first edge.
+    Idle {
+        /// How many.
+        #[arg(long, default_value_t = 10_000)]
+        sockets: u32,
+        /// The edge's process; found by its port where not given.
+        #[arg(long)]
+        pid: Option<u32>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Door {
+    Webhook,
+    BotReply,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Socket {
+    Crm,
+    Widget,
+}
+
+/// Measures and prints. Lost or doubled messages are a failure.
+pub(crate) async fn run(bench: &Bench, configuration: &Configuration) -> anyhow::Result<()> {
+    let report = Box::pin(chasqui_bench::run(options(bench, configuration)?)).await?;
+    output::line(if bench.json { serde_json::to_string_pretty(&report)? } else { report.to_string() })?;
+    anyhow::ensure!(report.is_clean(), "messages were lost, doubled or out of order");
+    Ok(())
+}
+
+fn options(bench: &Bench, configuration: &Configuration) -> anyhow::Result<Options> {
+    let options =
+        Options::new(bench.mode.mode(), entrance(bench, configuration)?, credential(bench, configuration)?);
+    Ok(Options {
+        ingest: bench.ingest.clone(),
+        edges: bench.edges.clone(),
+        nats: configuration.nats.clone(),
+        dialect: match bench.dialect {
+            Socket::Crm => Dialect::Crm,
+            Socket::Widget => Dialect::Widget,
+        },
+        sockets_per_edge: bench.sockets_per_edge,
+        connections: bench.connections,
+        conversations: bench.conversations,
+        text_bytes: usize::try_from(bench.text_bytes)?,
+        warmup_seconds: bench.warmup,
+        verify_stored: bench.verify_stored,
+        processes: bench.processes.clone(),
+        ..options
+    })
+}
+
+impl What {
+    fn mode(&self) -> Mode {
+        match *self {
+            Self::Latency { rate, seconds } => Mode::Latency { rate_per_s: rate, seconds },
+            Self::Throughput { seconds } => Mode::Throughput { seconds },
+            Self::Idle { sockets, pid } => Mode::Idle { sockets, process: pid },
+        }
+    }
+}
+
+fn entrance(bench: &Bench, configuration: &Configuration) -> anyhow::Result<Entrance> {
+    let ingest = &configuration.ingest;
+    Ok(match bench.entrance {
+        Door::Webhook => {
+            let secrets = needed(ingest.app_secret.as_ref(), "WHATSAPP_APP_SECRET")?;
+            // The first of several is the newest.
+            let newest = secrets.expose_secret().split(',').next().unwrap_or_default().trim();
+            Entrance::Webhook { app_secret: newest.into() }
+        }
+        Door::BotReply => {
+            Entrance::BotReply { api_key: needed(ingest.api_key.as_ref(), "WHATSAPP_API_KEY")? }
+        }
+    })
+}
+
+fn credential(bench: &Bench, configuration: &Configuration) -> anyhow::Result<Credential> {
+    Ok(match &bench.token {
+        Some(token) => Credential::Token(token.as_str().into()),
+        None => Credential::Secret(needed(configuration.edge.jwt_secret.as_ref(), "JWT_SECRET")?),
+    })
+}
+
+fn needed(secret: Option<&SecretString>, name: &str) -> anyhow::Result<SecretString> {
+    secret.cloned().with_context(|| format!("{name} is not set"))
+}
+
+fn named_process(text: &str) -> Result<(String, u32), String> {
+    let (name, pid) = text.split_once('=').ok_or("NAME=PID is needed")?;
+    let pid = pid.parse().map_err(|_| format!("{pid:?} is no process number"))?;
+    Ok((name.to_owned(), pid))
+}
