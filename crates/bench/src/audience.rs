@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{task::JoinSet, time::Instant};
+use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -29,6 +29,46 @@ pub(crate) trait Source: Send + 'static {
     fn next_text(&mut self) -> impl Future<Output = Option<String>> + Send;
 }
 
+/// How many copies the sockets have heard, and how many more messages may be on their way.
+#[derive(Debug)]
+pub(crate) struct Heard {
+    copies: AtomicU32,
+    copies_per_message: AtomicU32,
+    room: Semaphore,
+}
+
+impl Default for Heard {
+    fn default() -> Self {
+        Self { copies: AtomicU32::new(0), copies_per_message: AtomicU32::new(1), room: Semaphore::new(0) }
+    }
+}
+
+impl Heard {
+    fn one_more(&self) {
+        let copies = self.copies.fetch_add(1, Ordering::Relaxed) + 1;
+        if copies.is_multiple_of(self.copies_per_message.load(Ordering::Relaxed)) {
+            self.room.add_permits(1);
+        }
+    }
+
+    /// Lets so many messages be on their way at once.
+    pub(crate) fn allow(&self, messages: u32, copies_per_message: u32) {
+        self.copies_per_message.store(copies_per_message.max(1), Ordering::Relaxed);
+        self.room.add_permits(messages as usize);
+    }
+
+    /// Waits until one more message may be sent, within bounds; false when the sockets have stopped hearing.
+    pub(crate) async fn room_for_one(&self, wait: Duration) -> bool {
+        match tokio::time::timeout(wait, self.room.acquire()).await {
+            Ok(Ok(permit)) => {
+                permit.forget();
+                true
+            }
+            Ok(Err(_)) | Err(_) => false,
+        }
+    }
+}
+
 /// Everybody who listens in a trial.
 #[derive(Debug)]
 pub(crate) struct Audience {
@@ -39,8 +79,8 @@ pub(crate) struct Audience {
     /// What each listener shows: one conversation, or all.
     shown: Vec<Option<u32>>,
     listeners: JoinSet<Inbox>,
-    /// First copies so far; the listeners count, we look.
-    heard: Arc<AtomicU32>,
+    /// First copies so far; the listeners count, we and a closed loop look.
+    heard: Arc<Heard>,
     stop: CancellationToken,
 }
 
@@ -74,7 +114,7 @@ impl Audience {
                 if let Some(message) = marker::find(&run, &text)
                     && inbox.hear(message, at_us)
                 {
-                    heard.fetch_add(1, Ordering::Relaxed);
+                    heard.one_more();
                 }
             }
             inbox
@@ -86,6 +126,17 @@ impl Audience {
         self.listeners.len()
     }
 
+    /// The count of what was heard, for senders that wait for it.
+    pub(crate) fn heard(&self) -> Arc<Heard> {
+        self.heard.clone()
+    }
+
+    /// How many sockets show a message, on average over the conversations: exact, since every conversation has as many.
+    pub(crate) fn copies_per_message(&self) -> u32 {
+        let shows = |shown: &&Option<u32>| shown.is_none_or(|conversation| conversation == 0);
+        u32::try_from(self.shown.iter().filter(shows).count()).unwrap_or(u32::MAX)
+    }
+
     /// How many copies of the acknowledged messages must be heard.
     pub(crate) fn expected(&self, plan: &Plan, sent: &[Vec<Sent>]) -> u32 {
         expected(plan, sent, self.shown.iter().copied())
@@ -95,7 +146,7 @@ impl Audience {
     /// everybody heard.
     pub(crate) async fn leave(self, expected: u32, wait: Duration) -> Vec<Inbox> {
         let deadline = Instant::now() + wait;
-        while self.heard.load(Ordering::Relaxed) < expected && Instant::now() < deadline {
+        while self.heard.copies.load(Ordering::Relaxed) < expected && Instant::now() < deadline {
             tokio::time::sleep(LOOK_EVERY).await;
         }
         tokio::time::sleep(DUPLICATES_WAIT).await;

@@ -1,6 +1,6 @@
 //! The senders of a trial: open loop or closed loop.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use hyper::StatusCode;
@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     address::Address,
+    audience::Heard,
     clock::Clock,
     http::Http,
     ledger::{Outcome, Sent},
@@ -17,6 +18,12 @@ use crate::{
 
 /// How long a lane rests after a failure, so that a closed loop does not spin on a closed port.
 const FAILURE_PAUSE: Duration = Duration::from_millis(10);
+
+/// How many messages a lane of a closed loop may be ahead of the sockets: the loop is closed by delivery, not by the
+/// answer, else the queue in between would only grow.
+pub(crate) const AHEAD_PER_LANE: u32 = 8;
+/// How long a closed loop waits for the sockets before it counts what is missing as lost and ends.
+const DELIVERY_WAIT: Duration = Duration::from_secs(5);
 
 /// Something that sends one message at a time and waits for its answer.
 pub(crate) trait Lane: Send + 'static {
@@ -68,12 +75,14 @@ pub(crate) async fn send_all<L: Lane>(
     plan: &Plan,
     lanes: Vec<L>,
     clock: Clock,
+    heard: Arc<Heard>,
 ) -> anyhow::Result<Vec<Vec<Sent>>> {
     let began_us = clock.now_us();
     let mut running = JoinSet::new();
     for (number, lane) in (0..).zip(lanes) {
-        let plan = plan.clone();
-        running.spawn(async move { (number, send_lane(&plan, number, lane, clock, began_us).await) });
+        let (plan, heard) = (plan.clone(), heard.clone());
+        let begin = Begin { clock, began_us };
+        running.spawn(async move { (number, send_lane(&plan, number, lane, begin, &heard).await) });
     }
     let mut sent = running.join_all().await;
     sent.sort_unstable_by_key(|(number, _): &(u32, _)| *number);
@@ -83,13 +92,29 @@ pub(crate) async fn send_all<L: Lane>(
     any.then_some(sent).with_context(|| format!("no message was accepted; the first answer: {answer:?}"))
 }
 
-async fn send_lane(plan: &Plan, number: u32, mut lane: impl Lane, clock: Clock, began_us: u64) -> Vec<Sent> {
+/// When all lanes began.
+#[derive(Clone, Copy, Debug)]
+struct Begin {
+    clock: Clock,
+    began_us: u64,
+}
+
+async fn send_lane(
+    plan: &Plan,
+    number: u32,
+    mut lane: impl Lane,
+    Begin { clock, began_us }: Begin,
+    heard: &Heard,
+) -> Vec<Sent> {
     let until_us = began_us + u64::from(plan.seconds) * 1_000_000;
     let mut sent = Vec::new();
     for message in plan.messages_of(number) {
         let due_us = plan.due_us(message).map(|due_us| began_us + due_us);
         if let Some(due_us) = due_us {
             tokio::time::sleep_until(clock.moment(due_us)).await;
+        }
+        if due_us.is_none() && !heard.room_for_one(DELIVERY_WAIT).await {
+            break;
         }
         let sent_us = clock.now_us();
         if due_us.is_none() && sent_us >= until_us {

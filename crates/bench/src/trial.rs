@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     audience::Audience,
     ledger::{Account, Sent, settle},
-    load::{Lane, send_all},
+    load::{AHEAD_PER_LANE, Lane, send_all},
     plan::{Pace, Plan},
     process::{Snapshot, Usage},
     quantiles::Quantiles,
@@ -73,7 +73,9 @@ pub(crate) async fn run<L: Lane>(
     let sockets = audience.size();
     let before = Snapshot::take(load.processes, clock)?;
     let warm_us = clock.now_us() + u64::from(load.warmup_seconds) * 1_000_000;
-    let sent = send_all(plan, lanes, clock).await?;
+    let heard = audience.heard();
+    heard.allow(plan.lanes.saturating_mul(AHEAD_PER_LANE), audience.copies_per_message());
+    let sent = send_all(plan, lanes, clock, heard).await?;
     let expected = audience.expected(plan, &sent);
     let inboxes = audience.leave(expected, load.stragglers_wait).await;
     let after = Snapshot::take(load.processes, clock)?;

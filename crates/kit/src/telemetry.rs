@@ -59,7 +59,9 @@ pub fn start_logs(config: &LogConfig) {
     let filter = EnvFilter::new(format!("{},sqlx::postgres::notice=warn", config.filter));
     let registry = tracing_subscriber::registry().with(filter);
     let started = match config.format {
-        LogFormat::Human => registry.with(fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr)).try_init(),
+        LogFormat::Human => registry
+            .with(fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr))
+            .try_init(),
         LogFormat::Json => {
             registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init()
         }

@@ -37,6 +37,8 @@ use crate::{
 const SUBPROTOCOLS: [&str; 2] = ["chasqui", "echo-protocol"];
 /// What the socket reads at once. Every idle socket owns this much.
 const READ_BUFFER_BYTES: usize = 1_024;
+/// How many bytes are gathered before they are written. Grown by the first burst, not owned by an idle socket.
+const WRITE_BUFFER_BYTES: usize = 8 * 1_024;
 /// How long one write to a socket may take before the client counts as gone.
 const WRITE_WAIT: Duration = Duration::from_secs(10);
 
@@ -73,7 +75,7 @@ pub(crate) async fn open(
     upgrade
         .protocols(SUBPROTOCOLS)
         .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(0)
+        .write_buffer_size(WRITE_BUFFER_BYTES)
         .max_frame_size(bytes_max)
         .max_message_size(bytes_max)
         .on_upgrade(move |socket| {

@@ -19,7 +19,7 @@ use crate::outbox::Frame;
 const READ_BUFFER_BYTES: usize = 1024;
 
 /// Frames of a batch are joined up to here before they are written to the socket.
-const WRITE_BUFFER_BYTES: usize = 2048;
+const WRITE_BUFFER_BYTES: usize = 8 * 1024;
 
 /// Time to write a close frame, and then again to see the client's answer.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);

@@ -1,0 +1,97 @@
+//! Section `persistence`.
+
+use std::time::Duration;
+
+use chasqui_kit::config::{Problems, Section};
+use secrecy::SecretString;
+use serde::Deserialize;
+
+/// Settings of persistence.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The database, as `postgres://user:password@host/name`. No default: persistence does not start without it.
+    pub database_url: Option<SecretString>,
+    /// How many connections to the database one process holds at most. One writes, the others answer queries.
+    /// Default 8.
+    pub connections_max: u32,
+    /// How many messages and statuses one transaction stores at most. Default 1,000.
+    pub batch_max: usize,
+    /// The shortest time from the beginning of one transaction to the next while messages keep coming, milliseconds: what
+    /// comes in between shares one. A lone message does not wait, nor does a full batch. Default 20.
+    pub batch_interval_ms: u64,
+    /// How many deliveries may wait for their acknowledgement, over all replicas. Default 8,000: a batch in hand and
+    /// one on the way for each of four replicas.
+    pub ack_pending_max: usize,
+    /// How long a delivery may be in hand before another replica gets it, milliseconds. Default 30,000.
+    pub ack_wait_ms: u64,
+    /// How often a delivery is tried before it goes to the dead letters, where neither the database nor the broker is
+    /// away: while one is, the batch waits. Default 10.
+    pub attempts_max: u64,
+    /// The longest pause before trying the database or the broker again, milliseconds. Default 2,000.
+    pub retry_pause_max_ms: u64,
+    /// How often the counters of a tenant are published at most, milliseconds. Default 250.
+    pub stats_interval_ms: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            database_url: None,
+            connections_max: 8,
+            batch_max: 1_000,
+            batch_interval_ms: 20,
+            ack_pending_max: 8_000,
+            ack_wait_ms: 30_000,
+            attempts_max: 10,
+            retry_pause_max_ms: 2_000,
+            stats_interval_ms: 250,
+        }
+    }
+}
+
+impl Section for Config {
+    const NAME: &'static str = "persistence";
+
+    fn check(&self, problems: &mut Problems) {
+        let mut require = |holds: bool, setting: &str, expected: &str| {
+            problems.require(holds, &format!("persistence.{setting}"), expected);
+        };
+        require(
+            self.database_url.is_some(),
+            "database_url",
+            "must be set: postgres://user:password@host/database",
+        );
+        require(self.database_url.is_some(), "database_url", "must be set");
+        require(
+            self.connections_max >= 2,
+            "connections_max",
+            "must be at least 2: one writes, the rest answer",
+        );
+        require((1..=10_000).contains(&self.batch_max), "batch_max", "must be 1 to 10000");
+        require(self.ack_pending_max >= self.batch_max, "ack_pending_max", "must be at least batch_max");
+        require(self.batch_interval_ms <= 1_000, "batch_interval_ms", "must be at most 1000");
+        require(self.ack_wait_ms >= 1_000, "ack_wait_ms", "must be at least 1000");
+        require(self.attempts_max >= 1, "attempts_max", "must be at least 1");
+        require(self.retry_pause_max_ms >= 1, "retry_pause_max_ms", "must be at least 1");
+        require(self.stats_interval_ms >= 1, "stats_interval_ms", "must be at least 1");
+    }
+}
+
+impl Config {
+    pub(crate) fn batch_interval(&self) -> Duration {
+        Duration::from_millis(self.batch_interval_ms)
+    }
+
+    pub(crate) fn ack_wait(&self) -> Duration {
+        Duration::from_millis(self.ack_wait_ms)
+    }
+
+    pub(crate) fn retry_pause_max(&self) -> Duration {
+        Duration::from_millis(self.retry_pause_max_ms)
+    }
+
+    pub(crate) fn stats_interval(&self) -> Duration {
+        Duration::from_millis(self.stats_interval_ms)
+    }
+}

@@ -1,0 +1,32 @@
+#![doc = include_str!("../README.md")]
+
+mod config;
+mod error;
+mod service;
+
+// What is stored, and what it means.
+mod conversation;
+mod counters;
+mod fact;
+mod page;
+mod pause;
+mod reference;
+mod response;
+mod word;
+
+// The stream, the database, and those who ask.
+mod consumer;
+mod directory;
+mod meter;
+mod position;
+mod queries;
+mod state;
+mod stats;
+mod store;
+
+pub use config::Config;
+pub use error::Error;
+pub use service::{migrate, run};
+
+/// The name on the health board.
+const PART: &str = "persistence";

@@ -1,0 +1,33 @@
+//! What operators can watch.
+
+use std::time::Duration;
+
+use chasqui_kit::clock;
+
+use crate::{fact::Fact, store::write::Written};
+
+/// A batch was taken from the stream.
+pub(crate) fn batch(size: usize) {
+    metrics::histogram!("chasqui_persistence_batch_size")
+        .record(f64::from(u32::try_from(size).unwrap_or(u32::MAX)));
+}
+
+/// A transaction was committed.
+pub(crate) fn committed(took: Duration, facts: &[&Fact], written: &Written) {
+    metrics::histogram!("chasqui_persistence_commit_seconds").record(took);
+    metrics::counter!("chasqui_persistence_rows_total", "table" => "messages")
+        .increment(written.messages_new);
+    metrics::counter!("chasqui_persistence_rows_total", "table" => "message_statuses")
+        .increment(written.statuses_new);
+    // The longest wait of the batch, from entering the pipeline to being stored.
+    let received = facts.iter().map(|fact| fact.received_at_ms).filter(|at| *at > 0).min();
+    if let Some(received_at_ms) = received {
+        let lag_ms = u64::try_from(clock::now_ms() - received_at_ms).unwrap_or_default();
+        metrics::histogram!("chasqui_persistence_lag_seconds").record(Duration::from_millis(lag_ms));
+    }
+}
+
+/// Something is tried again because `whom` is away.
+pub(crate) fn retry(whom: &'static str) {
+    metrics::counter!("chasqui_persistence_retries_total", "of" => whom).increment(1);
+}

@@ -1,0 +1,232 @@
+//! Answers to other services.
+
+use std::{collections::HashSet, time::Duration};
+
+use chasqui_kit::{Platform, TraceContext, clock, serve::Responder};
+use chasqui_proto::{ConversationId, Tenant, service, v1};
+use prost::Message;
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{
+    counters,
+    error::Error,
+    fact, page,
+    position::Positions,
+    reference::Reference,
+    state::{self, Told},
+    stats::Changed,
+    store::{
+        self, conversations,
+        events::{self, Span},
+        states,
+    },
+};
+
+/// The most events one answer has, however many were asked for.
+const EVENTS_MAX: u32 = 5_000;
+/// The most messages to a widget that are shown when it is opened again.
+const UNDELIVERED_MAX: u32 = 100;
+/// How old a message to a widget may be to be shown when it is opened again.
+const UNDELIVERED_AGE_MAX: Duration = Duration::from_hours(7 * 24);
+
+/// Answers from the database.
+#[derive(Clone)]
+pub(crate) struct Queries {
+    pub(crate) platform: Platform,
+    pub(crate) pool: PgPool,
+    pub(crate) positions: Positions,
+    pub(crate) changed: Changed,
+}
+
+impl Queries {
+    /// Starts answering.
+    pub(crate) async fn start(self, stop: CancellationToken) -> Result<Responder, Error> {
+        let description = "Conversations, messages and counters, as stored in PostgreSQL";
+        let responder = Responder::start(&self.platform.bus, service::PERSISTENCE, description, stop).await?;
+        macro_rules! answer {
+            ($endpoint:ident, $method:ident) => {
+                let queries = self.clone();
+                let answer = move |question, trace| {
+                    let queries = queries.clone();
+                    async move { queries.$method(question, trace).await }
+                };
+                responder.endpoint(service::$endpoint, answer).await?;
+            };
+        }
+        answer!(CONVERSATIONS_LIST, list_conversations);
+        answer!(CONVERSATIONS_GET, get_conversation);
+        answer!(CONVERSATIONS_MARK_READ, mark_read);
+        answer!(MESSAGES_LIST, list_messages);
+        answer!(MESSAGES_UNDELIVERED, list_undelivered);
+        answer!(EVENTS_SINCE, list_events);
+        answer!(STATS_GET, get_stats);
+        Ok(responder)
+    }
+
+    async fn list_conversations(
+        &self,
+        question: v1::ListConversations,
+        _: TraceContext,
+    ) -> Result<v1::ConversationPage, Error> {
+        let (tenant, limit) = (tenant(&question.tenant)?, page::limit(question.limit)?);
+        let before = page::before(&question.cursor)?;
+        let found = states::page(&self.pool, tenant.as_str(), before, one_more(limit)).await?;
+        let (found, left) = page::cut(found, limit, |state| state.conversation.encoded_len());
+        let next = found.last().filter(|_| left).map(|state| page::cursor_before(state.last_seq));
+        let conversations = found.into_iter().map(|state| state.conversation).collect();
+        Ok(v1::ConversationPage { conversations, next: next.unwrap_or_default() })
+    }
+
+    async fn get_conversation(
+        &self,
+        question: v1::GetConversation,
+        _: TraceContext,
+    ) -> Result<v1::Conversation, Error> {
+        let tenant = tenant(&question.tenant)?;
+        let id = self.existing(&tenant, &question.conversation).await?;
+        self.state(id).await
+    }
+
+    async fn mark_read(
+        &self,
+        question: v1::MarkRead,
+        trace: TraceContext,
+    ) -> Result<v1::Conversation, Error> {
+        let tenant = tenant(&question.tenant)?;
+        let id = self.existing(&tenant, &question.conversation).await?;
+        let changed = conversations::mark_read(&self.pool, id).await?;
+        let state = self.state(id).await?;
+        if changed {
+            self.changed.add([tenant.to_string()]);
+        }
+        // Also where nothing changed: an earlier attempt may have stored it and failed to tell.
+        let told = Told { state: state.clone(), trace };
+        state::tell(&self.platform, &self.pool, vec![told]).await.map_err(|(_, error)| error)?;
+        Ok(state)
+    }
+
+    async fn list_messages(
+        &self,
+        question: v1::ListMessages,
+        _: TraceContext,
+    ) -> Result<v1::MessagePage, Error> {
+        let (tenant, limit) = (tenant(&question.tenant)?, page::limit(question.limit)?);
+        let before = page::before(&question.cursor)?;
+        let id = self.existing(&tenant, &question.conversation).await?;
+        let found = events::messages_before(&self.pool, id, before, one_more(limit)).await?;
+        let (messages, left) = page::cut(found, limit, Message::encoded_len);
+        let next = messages.last().filter(|_| left).map(|last| page::cursor_before(position(last.seq)));
+        Ok(v1::MessagePage { messages, next: next.unwrap_or_default() })
+    }
+
+    async fn list_undelivered(
+        &self,
+        question: v1::ListUndelivered,
+        _: TraceContext,
+    ) -> Result<v1::UndeliveredPage, Error> {
+        let tenant = tenant(&question.tenant)?;
+        let limit = bounded(question.limit, UNDELIVERED_MAX);
+        let watermark_seq = self.positions.stored_up_to().await?;
+        let Some(id) = self.find(&tenant, &question.conversation).await? else {
+            return Ok(v1::UndeliveredPage { watermark_seq, ..v1::UndeliveredPage::default() });
+        };
+        let age_ms = i64::try_from(UNDELIVERED_AGE_MAX.as_millis()).unwrap_or(i64::MAX);
+        let since = fact::moment(clock::now_ms() - age_ms);
+        let newest =
+            events::undelivered(&self.pool, id, since, position(watermark_seq), i64::from(limit)).await?;
+        let (mut messages, _) = page::cut(newest, usize::MAX, Message::encoded_len);
+        messages.reverse();
+        Ok(v1::UndeliveredPage { messages, watermark_seq })
+    }
+
+    async fn list_events(&self, question: v1::ListEvents, _: TraceContext) -> Result<v1::EventPage, Error> {
+        let tenant = tenant(&question.tenant)?;
+        let limit = usize::try_from(bounded(question.limit, EVENTS_MAX)).unwrap_or(usize::MAX);
+        let watermark_seq = self.positions.stored_up_to().await?;
+        let empty = |truncated| v1::EventPage { watermark_seq, truncated, ..v1::EventPage::default() };
+        let conversation = match question.conversation.as_str() {
+            "" => None,
+            name => match self.find(&tenant, name).await? {
+                Some(id) => Some(id),
+                None => return Ok(empty(false)),
+            },
+        };
+        let span = Span { after_seq: position(question.after_seq), up_to_seq: position(watermark_seq) };
+        let events = events::within(&self.pool, tenant.as_str(), conversation, span, one_more(limit)).await?;
+        if events.len() > limit {
+            return Ok(empty(true));
+        }
+        let conversations = self.states_since(&tenant, conversation, span.after_seq, &events).await?;
+        let page = v1::EventPage { events, conversations, ..empty(false) };
+        Ok(if page::fits(&[&page], |page| page.encoded_len()) { page } else { empty(true) })
+    }
+
+    async fn get_stats(&self, question: v1::GetStats, _: TraceContext) -> Result<v1::Stats, Error> {
+        let tenant = tenant(&question.tenant)?;
+        let counters = store::counters::read(&self.pool, tenant.as_str()).await?;
+        Ok(counters::stats(tenant.as_str(), &counters, clock::now_ms()))
+    }
+
+    /// The states of the conversations that have new messages, or that events are about.
+    async fn states_since(
+        &self,
+        tenant: &Tenant,
+        conversation: Option<Uuid>,
+        after_seq: i64,
+        events: &[v1::StoredEvent],
+    ) -> Result<Vec<v1::Conversation>, Error> {
+        let found = if let Some(id) = conversation {
+            let mut found = states::of_ids(&self.pool, &[id]).await?;
+            found.retain(|state| state.last_seq > after_seq || !events.is_empty());
+            found
+        } else {
+            let ids: HashSet<Uuid> =
+                events.iter().filter_map(|event| conversation_of(tenant, event)).collect();
+            let ids: Vec<Uuid> = ids.into_iter().collect();
+            let limit = i64::from(EVENTS_MAX);
+            states::changed_since(&self.pool, tenant.as_str(), after_seq, &ids, limit).await?
+        };
+        Ok(found.into_iter().map(|state| state.conversation).collect())
+    }
+
+    async fn find(&self, tenant: &Tenant, name: &str) -> Result<Option<Uuid>, Error> {
+        Reference::read(tenant, name).find(&self.pool, tenant).await
+    }
+
+    async fn existing(&self, tenant: &Tenant, name: &str) -> Result<Uuid, Error> {
+        self.find(tenant, name).await?.ok_or(Error::NotFound("conversation"))
+    }
+
+    async fn state(&self, id: Uuid) -> Result<v1::Conversation, Error> {
+        let found = states::of_ids(&self.pool, &[id]).await?;
+        found.into_iter().next().map(|state| state.conversation).ok_or(Error::NotFound("conversation"))
+    }
+}
+
+fn conversation_of(tenant: &Tenant, event: &v1::StoredEvent) -> Option<Uuid> {
+    let token = match event.fact.as_ref()? {
+        v1::stored_event::Fact::Message(message) => &message.conversation,
+        v1::stored_event::Fact::Status(status) => &status.conversation,
+    };
+    Some(ConversationId::of(tenant, &token.parse().ok()?).0)
+}
+
+fn tenant(name: &str) -> Result<Tenant, Error> {
+    name.parse().map_err(|error| Error::Invalid { field: "tenant", expected: format!("{error}") })
+}
+
+/// What was asked for, at most `max`; nothing asked for is `max`.
+fn bounded(asked: u32, max: u32) -> u32 {
+    if asked == 0 { max } else { asked.min(max) }
+}
+
+/// One row more than a page shows tells whether another follows.
+fn one_more(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
+}
+
+fn position(seq: u64) -> i64 {
+    i64::try_from(seq).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,128 @@
+//! The life of the service.
+
+use chasqui_kit::{Code, Coded, Platform, consume, stream};
+use secrecy::SecretString;
+use sqlx::{Connection, PgConnection, PgPool, postgres::PgConnectOptions};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Config, PART,
+    consumer::{self, Writer},
+    directory::Directory,
+    error::Error,
+    pause::Pause,
+    position::Positions,
+    queries::Queries,
+    stats::{self, Changed},
+    store,
+};
+
+/// Runs until stopped. Returning means that nothing of it runs any more; the batch in hand is stored and told, or will
+/// be delivered again.
+///
+/// The database and the broker may be away at any time, at the start too: it waits for them, and says so on the health
+/// board. The schema is brought up to date by [`migrate`]; until then it is not ready.
+pub async fn run(config: Config, platform: Platform, stop: CancellationToken) -> Result<(), Error> {
+    let database_url = config.database_url.as_ref().ok_or(Error::DatabaseUrlMissing)?;
+    let pool = store::pool(database_url, config.connections_max)?;
+    let (changed, stop) = (Changed::default(), stop.child_token());
+    let telling = stats::tell(&platform, &pool, &changed, config.stats_interval(), &stop);
+    let storing = async {
+        let outcome = Box::pin(store_and_answer(&config, &platform, &pool, &changed, &stop)).await;
+        // Nothing is left to tell once nothing is stored.
+        stop.cancel();
+        outcome
+    };
+    let ((), outcome) = tokio::join!(telling, storing);
+    pool.close().await;
+    platform.health.not_ready(PART, "stopped");
+    outcome
+}
+
+/// Brings the schema of the database up to date. Several may do it at once.
+pub async fn migrate(database_url: &SecretString) -> Result<(), Error> {
+    let options: PgConnectOptions = store::connect_options(database_url)?;
+    let mut connection = PgConnection::connect_with(&options).await?;
+    sqlx::migrate!("../../migrations").run(&mut connection).await?;
+    connection.close().await?;
+    Ok(())
+}
+
+async fn store_and_answer(
+    config: &Config,
+    platform: &Platform,
+    pool: &PgPool,
+    changed: &Changed,
+    stop: &CancellationToken,
+) -> Result<(), Error> {
+    let mut responder = None;
+    let mut pause = Pause::up_to(config.retry_pause_max());
+    while !stop.is_cancelled() {
+        let error = match prepare(config, platform, pool, changed, stop).await {
+            Ok((writer, consumer, queries)) => {
+                if responder.is_none() {
+                    responder = Some(queries.start(stop.clone()).await?);
+                }
+                platform.health.ready(PART);
+                let spec = consumer::spec(config);
+                match consume::batches(&consumer, spec.name, config.batch_max).await {
+                    Ok(batches) => {
+                        writer.run(batches).await;
+                        continue;
+                    }
+                    Err(error) => error.into(),
+                }
+            }
+            Err(error) => error,
+        };
+        if !is_passing(&error) {
+            return Err(error);
+        }
+        tracing::warn!(%error, "cannot start yet; trying again");
+        platform.health.not_ready(PART, error.to_string());
+        stop.run_until_cancelled(tokio::time::sleep(pause.lengthen())).await;
+    }
+    if let Some(responder) = responder {
+        responder.stopped().await;
+    }
+    // The last acknowledgements must be on their way before the process ends.
+    if let Err(error) = platform.bus.barrier().await {
+        tracing::debug!(%error, "the last acknowledgements may be lost; their messages come again");
+    }
+    Ok(())
+}
+
+/// Everything that must be there before the first batch.
+async fn prepare(
+    config: &Config,
+    platform: &Platform,
+    pool: &PgPool,
+    changed: &Changed,
+    stop: &CancellationToken,
+) -> Result<(Writer, async_nats::jetstream::consumer::PullConsumer, Queries), Error> {
+    stream::ensure_all(&platform.bus).await?;
+    let consumer = consume::open(&platform.bus, &consumer::spec(config)).await?;
+    store::probe(pool).await?;
+    let writer = Writer {
+        platform: platform.clone(),
+        pool: pool.clone(),
+        directory: Directory::open(&platform.bus).await?,
+        changed: changed.clone(),
+        config: config.clone(),
+        stop: stop.clone(),
+    };
+    let positions = Positions::new(&platform.bus, consumer.clone()).await?;
+    let (platform, pool, changed) = (platform.clone(), pool.clone(), changed.clone());
+    Ok((writer, consumer, Queries { platform, pool, positions, changed }))
+}
+
+/// Whether waiting helps: something is away, or the schema is not there yet.
+fn is_passing(error: &Error) -> bool {
+    let undefined_table = |error: &sqlx::Error| {
+        error.as_database_error().and_then(|refused| refused.code().map(|code| code == "42P01"))
+    };
+    match error {
+        Error::Database(database) if undefined_table(database) == Some(true) => true,
+        _ => matches!(error.code(), Code::Unavailable | Code::Timeout),
+    }
+}
