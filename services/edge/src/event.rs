@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use async_nats::{HeaderMap, Message as NatsMessage};
+use async_nats::{HeaderMap, Message as NatsMessage, jetstream::message::StreamMessage};
 use axum::extract::ws::Utf8Bytes;
 use chasqui_proto::{
     stream::{self, MESSAGES},
@@ -40,6 +40,8 @@ pub(crate) struct Event {
     pub(crate) fact: Fact,
     /// The conversation as the node knew it when a message came; front ends show both together.
     pub(crate) conversation: Option<Arc<Event>>,
+    /// The message had got further before: front ends are not shown it.
+    pub(crate) is_step_back: bool,
     /// One cell a dialect; `None` inside means the dialect does not show this fact.
     frames: [OnceLock<Option<Utf8Bytes>>; Dialect::COUNT],
     payload_bytes: usize,
@@ -53,6 +55,7 @@ impl Event {
             subject: subject.into(),
             fact,
             conversation: None,
+            is_step_back: false,
             frames: Default::default(),
             payload_bytes,
         }
@@ -68,6 +71,12 @@ impl Event {
         let seq = if happened { Some(number("Nats-Sequence")?) } else { None };
         let fact = Fact::decode(subject, &message.payload)?;
         Some(Self::new(subject, seq, number("Nats-Last-Sequence").unwrap_or(0), fact, message.payload.len()))
+    }
+
+    /// Reads a fact that the stream's leader answered from its store.
+    pub(crate) fn of_leader(message: &StreamMessage) -> Option<Self> {
+        let fact = Fact::decode(&message.subject, &message.payload)?;
+        Some(Self::new(&message.subject, Some(message.sequence), 0, fact, message.payload.len()))
     }
 
     /// A message or status as persistence stored it.
@@ -87,6 +96,9 @@ impl Event {
 
     /// The event as a dialect shows it, encoded the first time it is asked for.
     pub(crate) fn frame(&self, dialect: Dialect) -> Option<&Utf8Bytes> {
+        if self.is_step_back {
+            return None;
+        }
         self.frames[dialect as usize].get_or_init(|| dialect.encode(self).map(Utf8Bytes::from)).as_ref()
     }
 

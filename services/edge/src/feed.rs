@@ -10,6 +10,7 @@ use crate::{
     event::{Event, Fact},
     history::History,
     log::{Bounds, Log, Offered},
+    steps::Steps,
 };
 
 /// How many conversations' states a feed remembers to show beside new messages, in each of two generations.
@@ -77,6 +78,7 @@ struct State {
     members: Vec<(u64, Arc<dyn Member>)>,
     next_member: u64,
     conversations: Conversations,
+    steps: Steps,
     /// When the last member left.
     empty_since: Instant,
     ended: bool,
@@ -121,6 +123,7 @@ impl Feed {
             members: Vec::new(),
             next_member: 0,
             conversations: Conversations::default(),
+            steps: Steps::default(),
             empty_since: Instant::now(),
             ended: false,
             safe_seq: seq,
@@ -137,6 +140,7 @@ impl Feed {
     pub(crate) fn accept(&self, mut event: Event) -> Result<(), Missing> {
         let mut state = self.state();
         state.conversations.beside(&mut event);
+        state.steps.mark(&mut event);
         let event = Arc::new(event);
         match state.log.offer(&event) {
             Offered::Appended => {
@@ -154,6 +158,7 @@ impl Feed {
         let mut mended = 0;
         for mut event in events {
             state.conversations.beside(&mut event);
+            state.steps.mark(&mut event);
             mended += usize::from(state.take(&Arc::new(event)));
         }
         mended
@@ -290,7 +295,9 @@ impl State {
     }
 
     fn show(&mut self, event: &Arc<Event>) {
-        self.conversations.remember(event);
+        if !self.conversations.remember(event) {
+            return;
+        }
         for (_, member) in &self.members {
             member.deliver(event);
         }
@@ -298,7 +305,13 @@ impl State {
 }
 
 /// Shows a history and what the feed has beyond it, each event once, in order; then the states that changed.
-fn deliver_merged<'a>(member: &dyn Member, history: History, recent: impl Iterator<Item = &'a Arc<Event>>) {
+fn deliver_merged<'a>(
+    member: &dyn Member,
+    mut history: History,
+    recent: impl Iterator<Item = &'a Arc<Event>>,
+) {
+    let mut steps = Steps::default();
+    history.events.iter_mut().for_each(|event| steps.mark(event));
     let mut merged: BTreeMap<u64, Arc<Event>> =
         history.events.into_iter().filter_map(|event| Some((event.seq?, Arc::new(event)))).collect();
     let mut states: Vec<Arc<Event>> = history.states.into_iter().map(Arc::new).collect();
@@ -330,19 +343,21 @@ impl Conversations {
         self.young.get(token).or_else(|| self.old.get(token))
     }
 
-    fn remember(&mut self, event: &Arc<Event>) {
-        let Fact::Conversation(conversation) = &event.fact else { return };
+    /// False for a state that is older than the one already known: it is not shown.
+    fn remember(&mut self, event: &Arc<Event>) -> bool {
+        let Fact::Conversation(conversation) = &event.fact else { return true };
         let newer = |known: &Arc<Event>| match &known.fact {
             Fact::Conversation(known) => known.version > conversation.version,
             _ => false,
         };
         // Two replicas of persistence may publish in another order than they wrote.
         if self.get(&conversation.token).is_some_and(newer) {
-            return;
+            return false;
         }
         self.young.insert(conversation.token.clone(), event.clone());
         if self.young.len() > STATES_MAX {
             self.old = std::mem::take(&mut self.young);
         }
+        true
     }
 }

@@ -19,6 +19,7 @@ mod rest;
 mod service;
 pub mod socketio;
 mod speech;
+mod steps;
 mod tail;
 mod websocket;
 mod widget;

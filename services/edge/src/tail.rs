@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use async_nats::StatusCode;
+use async_nats::{
+    StatusCode,
+    jetstream::{message::StreamMessage, stream::RawMessageErrorKind},
+};
 use chasqui_kit::Bus;
 use chasqui_proto::{Pattern, stream::MESSAGES};
 use futures::StreamExt;
@@ -12,6 +15,8 @@ use crate::{error::Error, event::Event};
 
 /// How many facts the server sends for one request.
 const BATCH_EVENTS: usize = 256;
+/// The status that ends a batch (NATS ADR-31).
+const END_OF_BATCH: u16 = 204;
 /// How long the server may take for the next fact of a batch.
 const NEXT_WAIT: Duration = Duration::from_secs(2);
 
@@ -30,22 +35,44 @@ pub(crate) async fn read(bus: &Bus, filter: &Pattern, after: u64, events_max: us
     let mut next = after + 1;
     loop {
         let batch = read_batch(bus, filter, next, &mut tail.events).await?;
-        match batch {
-            Batch::End => return Ok(tail),
-            Batch::Until(seq) if tail.events.len() <= events_max => next = seq + 1,
-            Batch::Until(_) => {
-                tail.truncated = true;
-                return Ok(tail);
+        next = batch.last.map_or(next, |seq| seq + 1);
+        if tail.events.len() > events_max {
+            tail.truncated = true;
+            return Ok(tail);
+        }
+        if batch.more {
+            continue;
+        }
+        // Any replica answers a Direct Get, and one may not have everything yet; the leader has.
+        match read_leader(bus, filter, next).await? {
+            Some(message) => {
+                next = message.sequence + 1;
+                tail.events.extend(Event::of_leader(&message));
             }
+            None => return Ok(tail),
         }
     }
 }
 
-enum Batch {
-    /// Nothing comes after it.
-    End,
-    /// The server sent as many as were asked for.
-    Until(u64),
+/// The first fact from a position on, as the leader knows it. A stream without replicas has nobody else to ask.
+async fn read_leader(bus: &Bus, filter: &Pattern, from: u64) -> Result<Option<StreamMessage>, Error> {
+    if bus.config().replicas == 1 {
+        return Ok(None);
+    }
+    let failed = |error: &dyn std::fmt::Display| Error::ReadStream(error.to_string());
+    let stream = bus.jetstream().get_stream_no_info(MESSAGES.name).await.map_err(|error| failed(&error))?;
+    match stream.get_first_raw_message_by_subject(filter.as_str(), from).await {
+        Ok(message) => Ok(Some(message)),
+        Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(failed(&error)),
+    }
+}
+
+struct Batch {
+    /// The position of the last fact in it.
+    last: Option<u64>,
+    /// The server has more than it sent.
+    more: bool,
 }
 
 async fn read_batch(bus: &Bus, filter: &Pattern, from: u64, into: &mut Vec<Event>) -> Result<Batch, Error> {
@@ -56,7 +83,7 @@ async fn read_batch(bus: &Bus, filter: &Pattern, from: u64, into: &mut Vec<Event
     let subject = format!("$JS.API.DIRECT.GET.{}", MESSAGES.name);
     let sent = bus.client().publish_with_reply(subject, inbox, request.to_string().into()).await;
     sent.map_err(|error| failed(&error))?;
-    let (mut last, mut pending) = (from, 0_u64);
+    let mut batch = Batch { last: None, more: false };
     loop {
         let answer = tokio::time::timeout(NEXT_WAIT, answers.next()).await;
         let answer = answer.ok().flatten().ok_or_else(|| failed(&"the stream did not answer in time"))?;
@@ -66,15 +93,13 @@ async fn read_batch(bus: &Bus, filter: &Pattern, from: u64, into: &mut Vec<Event
                     let value = answer.headers.as_ref().and_then(|headers| headers.get(name));
                     value.and_then(|value| value.as_str().parse::<u64>().ok())
                 };
-                last = number("Nats-Sequence").unwrap_or(last);
-                pending = number("Nats-Num-Pending").unwrap_or(0);
+                batch.last = number("Nats-Sequence").or(batch.last);
+                batch.more = number("Nats-Num-Pending").is_some_and(|pending| pending > 0);
                 into.extend(Event::of_nats(&answer));
             }
             // The end of a batch, or nothing to send at all.
-            Some(StatusCode::NOT_FOUND) => return Ok(Batch::End),
-            Some(status) if status.as_u16() == 204 => {
-                return Ok(if pending == 0 { Batch::End } else { Batch::Until(last) });
-            }
+            Some(StatusCode::NOT_FOUND) => return Ok(Batch { more: false, ..batch }),
+            Some(status) if status.as_u16() == END_OF_BATCH => return Ok(batch),
             Some(status) => return Err(failed(&format!("status {status}"))),
         }
     }

@@ -14,7 +14,7 @@ use chasqui_kit::{
     telemetry::Metrics,
 };
 use chasqui_proto::{ConversationToken, Tenant, address::phone, subject, subject::NodeToken, v1};
-use chasqui_testkit::{NatsServer, wait_for};
+use chasqui_testkit::{NatsCluster, NatsServer, wait_for};
 use futures::{SinkExt, StreamExt};
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
@@ -29,18 +29,35 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(15);
 const SECRET: &str = "an-hs256-secret-of-32-bytes-here";
 
 /// The broker and the services that are not edges.
-pub(crate) struct World {
-    pub(crate) nats: NatsServer,
+pub(crate) struct World<B = NatsServer> {
+    pub(crate) nats: B,
     pub(crate) bus: Bus,
     pub(crate) tenant: Tenant,
+    broker: NatsConfig,
 }
 
 impl World {
     pub(crate) async fn start() -> Self {
         let nats = NatsServer::start().await.unwrap();
-        let bus = connect(&nats, "test").await;
+        let broker = NatsConfig { url: nats.url(), ..NatsConfig::default() };
+        Self::with(nats, broker).await
+    }
+}
+
+impl World<NatsCluster> {
+    /// Three servers, and streams with a copy on each.
+    pub(crate) async fn start_cluster() -> Self {
+        let nats = NatsCluster::start(3).await.unwrap();
+        let broker = NatsConfig { url: nats.url(), replicas: 3, ..NatsConfig::default() };
+        Self::with(nats, broker).await
+    }
+}
+
+impl<B> World<B> {
+    async fn with(nats: B, broker: NatsConfig) -> Self {
+        let bus = connect(&broker, "test").await;
         stream::ensure_all(&bus).await.unwrap();
-        Self { nats, bus, tenant: "default".parse().unwrap() }
+        Self { nats, bus, tenant: "default".parse().unwrap(), broker }
     }
 
     /// A text from the contact, stored; its position.
@@ -102,8 +119,8 @@ fn message(tenant: &Tenant, number: &str, text: &str, direction: v1::Direction) 
     }
 }
 
-async fn connect(nats: &NatsServer, name: &str) -> Bus {
-    Bus::connect(name, &NatsConfig { url: nats.url(), ..NatsConfig::default() }).await.unwrap()
+async fn connect(broker: &NatsConfig, name: &str) -> Bus {
+    Bus::connect(name, broker).await.unwrap()
 }
 
 /// A running edge node.
@@ -114,7 +131,7 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    pub(crate) async fn start(world: &World, name: &str, settings: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start<B>(world: &World<B>, name: &str, settings: &[(&str, &str)]) -> Self {
         let health = Health::default();
         let door = Door::new(&health, &Metrics::install());
         let listeners =
@@ -123,7 +140,7 @@ impl Node {
         let address = listeners[0].local_addr().unwrap();
         let stop = CancellationToken::new();
         let platform = Platform {
-            bus: connect(&world.nats, name).await,
+            bus: connect(&world.broker, name).await,
             door: door.clone(),
             health: health.clone(),
             node: NodeToken::new(name),
