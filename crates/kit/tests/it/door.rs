@@ -62,12 +62,13 @@ async fn the_probes_tell_what_is_not_ready_and_why() {
     assert_eq!(ask(&format!("{}/readyz", urls[0])).await.0, 200);
 }
 
+async fn panics() -> &'static str {
+    panic!("as the test wants")
+}
+
 #[tokio::test]
 async fn a_handler_that_panics_costs_its_own_request_only() {
     let Opened { door, urls, .. } = open();
-    async fn panics() -> &'static str {
-        panic!("as the test wants")
-    }
     let _mounted = door.mount("one", Router::new().route("/panics", get(panics)));
     assert_eq!(ask(&format!("{}/panics", urls[0])).await.0, 500);
     assert_eq!(ask(&format!("{}/healthz", urls[0])).await.0, 200);
