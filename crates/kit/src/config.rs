@@ -1,10 +1,13 @@
 //! Configuration: defaults compiled in, then `chasqui.toml`, then `CHASQUI__SECTION__KEY`, then the names operators
 //! already know (`PORT`, `NATS_URL`, …). Read once, checked whole: every problem is told, not the first.
 
-use std::{collections::HashMap, fmt, path::Path};
+use std::{collections::HashMap, fmt, path::Path, str::FromStr};
 
 use config::{Config as Layers, ConfigError, Environment, File, FileFormat, Map, Value, ValueKind};
-use serde::de::DeserializeOwned;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error as _},
+};
 
 /// The file that is read when it exists and no other is named.
 pub const DEFAULT_FILE: &str = "chasqui.toml";
@@ -151,6 +154,30 @@ impl Settings {
     }
 }
 
+/// Reads a list that the file gives as a list and the environment as one text with commas. For
+/// `#[serde(deserialize_with = "…")]`.
+pub fn list<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + FromStr<Err: fmt::Display>,
+{
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Listed<T> {
+        Many(Vec<T>),
+        Text(String),
+    }
+    match Listed::deserialize(deserializer)? {
+        Listed::Many(items) => Ok(items),
+        Listed::Text(text) => {
+            let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+            items
+                .map(|item| item.parse().map_err(|error| D::Error::custom(format!("{item:?}: {error}"))))
+                .collect()
+        }
+    }
+}
+
 trait CollectSections {
     fn collect_sections(self) -> Result<HashMap<String, Value>, Problems>;
 }
@@ -182,8 +209,6 @@ fn wrong_key(error: &ConfigError, table: &Map<String, Value>) -> Option<String> 
 
 #[cfg(test)]
 mod tests {
-    use serde::Deserialize;
-
     use super::*;
 
     #[derive(Debug, Deserialize, PartialEq)]
@@ -192,12 +217,13 @@ mod tests {
         port: u16,
         name: String,
         wait_ms: u64,
-        listen: Vec<String>,
+        #[serde(deserialize_with = "list")]
+        ports: Vec<u16>,
     }
 
     impl Default for Sample {
         fn default() -> Self {
-            Self { port: 1, name: String::new(), wait_ms: 5, listen: Vec::new() }
+            Self { port: 1, name: String::new(), wait_ms: 5, ports: Vec::new() }
         }
     }
 
@@ -223,6 +249,14 @@ mod tests {
         let (sample, problems) = read(&[("PORT", "80"), ("CHASQUI__HTTP__NAME", "7")]);
         assert_eq!(problems, Problems::default());
         assert_eq!((sample.port, sample.name.as_str(), sample.wait_ms), (80, "7", 5));
+    }
+
+    #[test]
+    fn a_list_is_written_with_commas_in_the_environment() {
+        let (sample, problems) = read(&[("CHASQUI__HTTP__PORTS", "80, 443")]);
+        assert_eq!((sample.ports, problems), (vec![80, 443], Problems::default()));
+        let (_, problems) = read(&[("CHASQUI__HTTP__PORTS", "80,many")]);
+        assert!(problems.to_string().contains("many"), "{problems}");
     }
 
     #[test]

@@ -30,7 +30,7 @@ use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
-    config::{Problems, Section},
+    config::{self, Problems, Section},
     health::Health,
     telemetry::Metrics,
 };
@@ -53,6 +53,7 @@ pub struct HttpConfig {
     /// The address it is bound to. Default `0.0.0.0`.
     pub host: String,
     /// Further ports that answer the same, for front ends that were built for another one. Default none.
+    #[serde(deserialize_with = "config::list")]
     pub further_ports: Vec<u16>,
 }
 

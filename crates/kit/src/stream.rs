@@ -10,6 +10,12 @@ use chasqui_proto::stream::{ALL, DIRECTORY_BUCKET, REPUBLISH_TO, Stream};
 
 use crate::{Bus, Code, error::Coded};
 
+/// How often the streams are tried to be made. A cluster that has just started leaves a request unanswered when every
+/// service asks it for the same stream at once.
+const ATTEMPTS_MAX: u32 = 5;
+/// The pause before they are tried again.
+const ATTEMPT_PAUSE: Duration = Duration::from_millis(500);
+
 /// A stream or bucket that could not be made.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot make {name}: {cause}")]
@@ -27,6 +33,17 @@ impl Coded for StreamError {
 /// Makes every stream and bucket that is missing, and brings those that differ to what is declared. Any service may
 /// call it at any time; all of them do at start, so none depends on another having started.
 pub async fn ensure_all(bus: &Bus) -> Result<(), StreamError> {
+    for _ in 1..ATTEMPTS_MAX {
+        match make_all(bus).await {
+            Ok(()) => return Ok(()),
+            Err(error) => tracing::warn!(%error, "not every stream is there yet; trying again"),
+        }
+        tokio::time::sleep(ATTEMPT_PAUSE).await;
+    }
+    make_all(bus).await
+}
+
+async fn make_all(bus: &Bus) -> Result<(), StreamError> {
     for stream in ALL {
         let config = config_of(&stream, bus);
         let failed = |cause: String| StreamError { name: stream.name, cause };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chasqui_kit::config::{Problems, Section};
+use chasqui_kit::config::{self, Problems, Section};
 use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -41,6 +41,7 @@ pub struct Config {
     /// How long a feed that nobody reads stays subscribed, milliseconds. Default 10,000.
     pub linger_ms: u64,
     /// The origins of web pages that may connect; empty means all. Default empty.
+    #[serde(deserialize_with = "config::list")]
     pub allowed_origins: Vec<String>,
     /// Time between two canaries, milliseconds; the node is not ready once three have not come back. Default 3,000.
     pub canary_interval_ms: u64,

@@ -32,7 +32,9 @@ impl Doorbell {
         tasks: &TaskTracker,
     ) -> Result<Self, Error> {
         let subject = subject::edge_contacts(contact.0, contact.1);
-        let subscribed = bus.client().subscribe(subject.as_str().to_owned()).await;
+        // In a group of the node's own: of several sockets of one contact one answers. The server lets a request be
+        // answered once.
+        let subscribed = bus.client().queue_subscribe(subject.as_str().to_owned(), node.to_string()).await;
         let mut questions = subscribed.map_err(|error| Error::Subscribe(error.to_string()))?;
         let stop = CancellationToken::new();
         let (client, stopped) = (bus.client().clone(), stop.clone());

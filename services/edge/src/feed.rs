@@ -75,7 +75,7 @@ pub(crate) struct Feed {
 
 struct State {
     log: Log,
-    members: Vec<(u64, Arc<dyn Member>)>,
+    members: Vec<Place>,
     next_member: u64,
     conversations: Conversations,
     steps: Steps,
@@ -84,6 +84,20 @@ struct State {
     ended: bool,
     /// Everything up to here came while nothing was known to be disturbed.
     safe_seq: u64,
+}
+
+/// A member, and what it has seen elsewhere.
+struct Place {
+    id: u64,
+    member: Arc<dyn Member>,
+    /// It has seen everything up to here. The node it was at before, or its history, may be ahead of this feed.
+    after: u64,
+}
+
+impl Place {
+    fn wants(&self, event: &Event) -> bool {
+        event.seq.is_none_or(|seq| seq > self.after)
+    }
 }
 
 impl std::fmt::Debug for State {
@@ -179,10 +193,10 @@ impl Feed {
         if state.ended {
             return Err(NotJoined::Ended(start));
         }
-        self.bring_up_to_date(&state, &**member, start)?;
+        let after = self.bring_up_to_date(&state, &**member, start)?;
         let id = state.next_member;
         state.next_member += 1;
-        state.members.push((id, member.clone()));
+        state.members.push(Place { id, member: member.clone(), after });
         drop(state);
         Ok(Membership { feed: self.clone(), member: id })
     }
@@ -198,8 +212,8 @@ impl Feed {
     pub(crate) fn dismiss(&self) {
         let mut state = self.state();
         state.ended = true;
-        for (_, member) in &state.members {
-            member.dismiss();
+        for place in &state.members {
+            place.member.dismiss();
         }
     }
 
@@ -221,7 +235,7 @@ impl Feed {
 
     fn leave(&self, member: u64) {
         let mut state = self.state();
-        if let Some(index) = state.members.iter().position(|(id, _)| *id == member) {
+        if let Some(index) = state.members.iter().position(|place| place.id == member) {
             state.members.swap_remove(index);
         }
         if state.members.is_empty() {
@@ -234,7 +248,8 @@ impl Feed {
         Greeting { epoch: self.epoch.clone(), seq, recovered, fresh }
     }
 
-    fn bring_up_to_date(&self, state: &State, member: &dyn Member, start: Start) -> Result<(), NotJoined> {
+    /// Greets a member and shows it what it missed; the position up to which it has then seen everything.
+    fn bring_up_to_date(&self, state: &State, member: &dyn Member, start: Start) -> Result<u64, NotJoined> {
         let head = state.log.head();
         match start {
             Start::Now => member.greet(&self.greeting(head, false, true)),
@@ -244,12 +259,13 @@ impl Feed {
                     let missed: Vec<&Arc<Event>> = missed.collect();
                     if missed.len() > self.replay_max {
                         member.greet(&self.greeting(head, false, false));
-                        return Ok(());
+                        return Ok(0);
                     }
                     member.greet(&self.greeting(since, true, false));
                     for event in missed {
                         member.deliver(event);
                     }
+                    return Ok(since);
                 }
                 None => return Err(NotJoined::Behind(start)),
             },
@@ -258,17 +274,21 @@ impl Feed {
                     return Err(NotJoined::Behind(Start::After(since)));
                 };
                 member.greet(&self.greeting(since, true, false));
+                let covered_seq = history.covered_seq;
                 deliver_merged(member, history, recent);
+                return Ok(since.max(covered_seq));
             }
             Start::Backlog(history) => {
                 let Some(recent) = state.log.after(history.covered_seq) else {
                     return Err(NotJoined::Behind(Start::Now));
                 };
                 member.greet(&self.greeting(head, false, true));
+                let covered_seq = history.covered_seq;
                 deliver_merged(member, history, recent);
+                return Ok(covered_seq);
             }
         }
-        Ok(())
+        Ok(0)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -298,8 +318,8 @@ impl State {
         if !self.conversations.remember(event) {
             return;
         }
-        for (_, member) in &self.members {
-            member.deliver(event);
+        for place in self.members.iter().filter(|place| place.wants(event)) {
+            place.member.deliver(event);
         }
     }
 }

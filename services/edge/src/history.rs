@@ -61,6 +61,7 @@ impl Historian<'_> {
             return Ok(None);
         }
         events.extend(tail.events);
+        let covered_seq = covered_seq.max(last_seq(&events));
         let states = page
             .conversations
             .into_iter()
@@ -89,6 +90,7 @@ impl Historian<'_> {
             };
             of_stored(event)
         });
+        let covered_seq = covered_seq.max(last_seq(&tail.events));
         let events = only_undelivered(stored.chain(tail.events).collect());
         Ok(History { events, states: Vec::new(), covered_seq })
     }
@@ -103,6 +105,11 @@ impl Historian<'_> {
         let asked = self.bus.ask_subject(EVENTS_SINCE.subject, &question, TraceContext::root(), STORE_WAIT);
         Ok(asked.await?)
     }
+}
+
+/// Where a reading of the stream ended. What happened while it was read is in it too.
+fn last_seq(events: &[Event]) -> u64 {
+    events.last().and_then(|event| event.seq).unwrap_or_default()
 }
 
 /// Messages for a widget that no status calls delivered.

@@ -6,11 +6,12 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use axum::{
     Router,
-    http::{HeaderMap, HeaderValue, header},
+    http::{HeaderMap, HeaderValue, Method, header},
     routing::get,
 };
 use chasqui_kit::{Bus, Platform, stream};
@@ -18,6 +19,7 @@ use chasqui_proto::{Tenant, subject::NodeToken};
 use rand::Rng;
 use tokio::time::{Instant, Interval};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::{
     auth::Authenticator,
@@ -29,6 +31,9 @@ use crate::{
     rest, socketio, websocket,
     widget::Widget,
 };
+
+/// How long a browser may remember what a preflight allowed.
+const PREFLIGHT_AGE: Duration = Duration::from_hours(1);
 
 /// What every socket of the node shares.
 pub(crate) struct Edge {
@@ -102,7 +107,7 @@ pub async fn run(config: Config, platform: Platform, stop: CancellationToken) ->
         stop.clone(),
     );
     let mounted = platform.door.mount("edge", routes(&edge).merge(widgets.router()));
-    let interval = std::time::Duration::from_millis(edge.config.canary_interval_ms);
+    let interval = Duration::from_millis(edge.config.canary_interval_ms);
     let watched = canary::watch(platform.bus, platform.health, platform.node, interval, stop.clone()).await;
     // The canary ends when the service is stopped, or with the reason why it cannot go on.
     stop.cancelled().await;
@@ -149,9 +154,25 @@ fn widget_settings(edge: &Edge) -> Settings {
 }
 
 fn routes(edge: &Arc<Edge>) -> Router {
-    Router::new()
-        .route("/ws", get(websocket::open))
-        .route("/api/conversations", get(rest::conversations))
-        .route("/api/conversations/{id}/messages", get(rest::messages))
-        .with_state(edge.clone())
+    let rest = Router::new()
+        .route("/api/conversations", get(rest::conversations).options(preflight))
+        .route("/api/conversations/{id}/messages", get(rest::messages).options(preflight))
+        .layer(cross_origin(&edge.origins));
+    Router::new().route("/ws", get(websocket::open)).merge(rest).with_state(edge.clone())
+}
+
+/// Makes `OPTIONS` a method of the route, so that the layer around it answers and not the door's "wrong method".
+async fn preflight() {}
+
+/// Which pages of other origins may read history. Tokens come in a header, so no page needs cookies.
+fn cross_origin(origins: &Origins) -> CorsLayer {
+    let allowed = match origins {
+        Origins::Any => AllowOrigin::any(),
+        Origins::Only(allowed) => AllowOrigin::list(allowed.clone()),
+    };
+    CorsLayer::new()
+        .allow_origin(allowed)
+        .allow_methods([Method::GET])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
+        .max_age(PREFLIGHT_AGE)
 }

@@ -5,6 +5,7 @@
 mod cluster;
 mod echo;
 mod engineio;
+mod rest;
 mod socketio;
 mod socketio_client;
 mod staff;
