@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
+mod cable;
 mod cluster;
 mod echo;
 mod engineio;

@@ -3,6 +3,7 @@
 use chasqui_testkit::wait_for;
 use serde_json::json;
 
+use crate::cable::Cable;
 use crate::world::{Client, DEADLINE, Node, World, jwt};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,6 +148,26 @@ async fn a_broker_that_restarts_costs_no_connected_client_a_message() {
         expected.push((text.clone(), seq.await));
     }
     assert_eq!(client.messages(21).await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happened_while_the_node_had_lost_the_broker_is_shown_when_it_is_back() {
+    let world = World::start().await;
+    let cable = Cable::to(world.nats.port()).await;
+    let node = Node::start_behind(&cable, &world, "one").await;
+    let mut client = node.staff("default", None).await;
+    client.frame().await;
+    let mut expected = vec![("before".to_owned(), world.contact_writes("5491100000001", "before").await)];
+    assert_eq!(client.messages(1).await, expected);
+    cable.cut();
+    expected.clear();
+    for index in 0..20 {
+        let text = format!("unheard {index}");
+        expected.push((text.clone(), world.contact_writes("5491100000001", &text).await));
+    }
+    cable.mend();
+    // Nothing new is published: no later fact gives the gap away.
+    assert_eq!(client.messages(20).await, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, net::SocketAddr, time::Duration};
 
+use crate::cable::Cable;
 use chasqui_edge::Config;
 use chasqui_kit::{
     Bus, Platform, TraceContext,
@@ -132,6 +133,21 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) async fn start<B>(world: &World<B>, name: &str, settings: &[(&str, &str)]) -> Self {
+        Self::start_at(&world.broker, world, name, settings).await
+    }
+
+    /// A node that reaches the broker by a cable.
+    pub(crate) async fn start_behind<B>(cable: &Cable, world: &World<B>, name: &str) -> Self {
+        let broker = NatsConfig { url: format!("nats://{}", cable.address), ..world.broker.clone() };
+        Self::start_at(&broker, world, name, &[]).await
+    }
+
+    async fn start_at<B>(
+        broker: &NatsConfig,
+        world: &World<B>,
+        name: &str,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let health = Health::default();
         let door = Door::new(&health, &Metrics::install());
         let listeners =
@@ -140,7 +156,7 @@ impl Node {
         let address = listeners[0].local_addr().unwrap();
         let stop = CancellationToken::new();
         let platform = Platform {
-            bus: connect(&world.broker, name).await,
+            bus: connect(broker, name).await,
             door: door.clone(),
             health: health.clone(),
             node: NodeToken::new(name),
