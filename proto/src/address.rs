@@ -16,11 +16,14 @@ const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 6..=15;
 #[error("an address must have 1 to {ADDRESS_LENGTH_MAX} characters")]
 pub struct InvalidAddress;
 
+/// Digits that a business-scoped id has at least: those seen have 20. Fewer may be anybody's user name.
+const BSUID_DIGITS_MIN: usize = 12;
+
 /// Reads an address that a person, a bot or a front end wrote.
 ///
 /// Phone numbers are taken in every usual spelling (`+54 911 0000-0001`, `5491100000001@c.us`,
-/// `5491100000001@s.whatsapp.net`) and are the same contact; `…@lid` is a linked id; anything else is a user of the
-/// tenant's own front end.
+/// `5491100000001@s.whatsapp.net`) and are the same contact; `…@lid` is a linked id and `AR.1349…` a business-scoped one;
+/// anything else is a user of the tenant's own front end.
 pub fn parse_address(text: &str) -> Result<Alias, InvalidAddress> {
     let text = text.trim();
     if text.is_empty() || text.len() > ADDRESS_LENGTH_MAX {
@@ -29,6 +32,9 @@ pub fn parse_address(text: &str) -> Result<Alias, InvalidAddress> {
     let alias = |kind: AliasKind, value: &str| Alias { kind: kind.into(), value: value.to_owned() };
     if let Some(lid) = text.strip_suffix("@lid").filter(|lid| !lid.is_empty()) {
         return Ok(alias(AliasKind::Lid, lid));
+    }
+    if is_bsuid(text) {
+        return Ok(alias(AliasKind::Bsuid, text));
     }
     let user =
         ["@c.us", "@s.whatsapp.net"].iter().find_map(|suffix| text.strip_suffix(suffix)).unwrap_or(text);
@@ -55,6 +61,16 @@ pub fn external_id(alias: &Alias) -> String {
         AliasKind::Lid => format!("{}@lid", alias.value),
         AliasKind::Bsuid | AliasKind::Web | AliasKind::Unspecified => alias.value.clone(),
     }
+}
+
+/// A country's two letters, a point, digits; between them `ENT.` where it stands for a whole enterprise.
+fn is_bsuid(text: &str) -> bool {
+    let Some((country, id)) = text.split_once('.') else { return false };
+    let id = id.strip_prefix("ENT.").unwrap_or(id);
+    country.len() == 2
+        && country.bytes().all(|byte| byte.is_ascii_uppercase())
+        && id.len() >= BSUID_DIGITS_MIN
+        && id.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn phone_digits(text: &str) -> Option<String> {
@@ -84,6 +100,12 @@ mod tests {
         for text in ["ana", "12345", "1234567890123456", "54+911000000", "user-7@c.us"] {
             assert_eq!(parse_address(text).unwrap().kind(), AliasKind::Web, "{text:?}");
         }
+        for bsuid in ["AR.13491208655302741918", "US.ENT.11815799212886844830"] {
+            assert_eq!(parse_address(bsuid).unwrap().kind(), AliasKind::Bsuid, "{bsuid}");
+        }
+        for user in ["AR.x", "ar.13491208655302741918", "AR.", "A.13491208655302741918", "AR.1"] {
+            assert_eq!(parse_address(user).unwrap().kind(), AliasKind::Web, "{user}");
+        }
         assert_eq!(parse_address("123@lid").unwrap().kind(), AliasKind::Lid);
         assert_eq!(parse_address(" "), Err(InvalidAddress));
         assert_eq!(parse_address(&"x".repeat(129)), Err(InvalidAddress));
@@ -91,7 +113,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_address_survives_being_shown_and_read_again(text in "[0-9a-z@+ ._-]{1,40}") {
+        fn an_address_survives_being_shown_and_read_again(text in "([A-Z]{2}[.])?[0-9a-z@+ ._-]{1,40}") {
             if let Ok(alias) = parse_address(&text) {
                 prop_assert_eq!(parse_address(&external_id(&alias)), Ok(alias));
             }

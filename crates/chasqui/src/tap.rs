@@ -10,6 +10,7 @@ use chasqui_proto::{
 };
 use futures::{StreamExt, stream::select_all};
 use prost::Name;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     output::{self, Reader},
@@ -18,6 +19,8 @@ use crate::{
 
 /// Prints what arrives on `subjects` until Ctrl-C, or until nobody reads any more.
 pub(crate) async fn run(bus: &Bus, subjects: &[String], live: bool) -> anyhow::Result<()> {
+    // Listened for from here on: a signal before that would end the process as a failure.
+    let mut interrupts = signal(SignalKind::interrupt())?;
     let mut subscriptions = Vec::new();
     for subject in patterns(subjects, live) {
         let subscribed = bus.client().subscribe(subject.clone()).await;
@@ -26,7 +29,6 @@ pub(crate) async fn run(bus: &Bus, subjects: &[String], live: bool) -> anyhow::R
     // What is published after this line is seen.
     bus.barrier().await?;
     let mut messages = select_all(subscriptions);
-    let mut ended = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
         tokio::select! {
             Some(message) = messages.next() => {
@@ -38,7 +40,7 @@ pub(crate) async fn run(bus: &Bus, subjects: &[String], live: bool) -> anyhow::R
                     return Ok(());
                 }
             }
-            _ = &mut ended => return Ok(()),
+            _ = interrupts.recv() => return Ok(()),
         }
     }
 }

@@ -381,3 +381,48 @@ impl Conversations {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chasqui_proto::v1;
+
+    #[derive(Default)]
+    struct Screen(Mutex<Vec<u64>>);
+
+    impl Member for Screen {
+        fn greet(&self, _: &Greeting) {}
+
+        fn deliver(&self, event: &Arc<Event>) {
+            self.0.lock().unwrap().extend(event.seq);
+        }
+
+        fn dismiss(&self) {}
+    }
+
+    fn event(seq: u64) -> Event {
+        let fact = Fact::Message { message: Box::default(), status: v1::Status::Unspecified };
+        Event::of_store("a", seq, fact)
+    }
+
+    /// What a member is shown that joins a feed at 10, which then hears everything up to 14.
+    fn shown(start: Start) -> Vec<u64> {
+        let feed = Arc::new(Feed::new(String::new(), 10, Bounds { events_max: 9, bytes_max: 9_999 }, 9));
+        let screen = Arc::new(Screen::default());
+        let member: Arc<dyn Member> = screen.clone();
+        let _place = feed.join(&member, start).unwrap();
+        for seq in 11..=14 {
+            feed.accept(event(seq)).unwrap();
+        }
+        screen.0.lock().unwrap().clone()
+    }
+
+    #[test]
+    fn a_client_that_comes_from_a_faster_node_is_shown_nothing_twice() {
+        assert_eq!(shown(Start::After(12)), [13, 14]);
+        let history = || History { events: vec![event(9), event(12)], states: Vec::new(), covered_seq: 12 };
+        assert_eq!(shown(Start::With { since: 8, history: history() }), [9, 12, 13, 14]);
+        assert_eq!(shown(Start::Backlog(history())), [9, 12, 13, 14]);
+        assert_eq!(shown(Start::Now), [11, 12, 13, 14]);
+    }
+}

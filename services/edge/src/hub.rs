@@ -331,6 +331,11 @@ impl Reader {
     }
 
     async fn hear(&self, message: &async_nats::Message) {
+        // What comes after a disturbance waits for what went past it: else a client could leave in between, with a
+        // cursor beyond what it never saw.
+        if !self.live.disturbance.is_mended() {
+            self.look_again("disturbed").await;
+        }
         let Some(event) = Event::of_nats(message) else { return };
         if let Err(missing) = self.live.feed.accept(event) {
             metrics::counter!("chasqui_edge_gaps_total").increment(1);

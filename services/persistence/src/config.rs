@@ -23,7 +23,7 @@ pub struct Config {
     /// How many deliveries may wait for their acknowledgement, over all replicas. Default 8,000: a batch in hand and
     /// one on the way for each of four replicas.
     pub ack_pending_max: usize,
-    /// How long a delivery may be in hand before another replica gets it, milliseconds. Default 30,000.
+    /// How long a delivery may be in hand before another replica gets it, milliseconds. Default 10,000.
     pub ack_wait_ms: u64,
     /// How often a delivery is tried before it goes to the dead letters, where neither the database nor the broker is
     /// away: while one is, the batch waits. Default 10.
@@ -42,7 +42,7 @@ impl Default for Config {
             batch_max: 1_000,
             batch_interval_ms: 20,
             ack_pending_max: 8_000,
-            ack_wait_ms: 30_000,
+            ack_wait_ms: 10_000,
             attempts_max: 10,
             retry_pause_max_ms: 2_000,
             stats_interval_ms: 250,

@@ -1,0 +1,14 @@
+//! Stories about the whole pipeline: real processes, a real broker and database, real clients.
+
+#![expect(clippy::unwrap_used, reason = "a story that cannot go on ends")]
+
+mod broker_restarts;
+mod database_away;
+mod duplicates;
+mod edge_killed;
+mod main_job;
+mod operators;
+mod poison;
+mod services_stopped;
+mod widgets;
+mod world;

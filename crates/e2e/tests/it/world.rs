@@ -1,0 +1,30 @@
+//! The world of the stories: a cluster of real processes, WhatsApp, front ends, and what they saw.
+
+mod binary;
+mod cluster;
+mod load;
+mod meta;
+mod process;
+mod staff;
+mod store;
+mod widget;
+
+use std::{collections::BTreeMap, time::Duration};
+
+pub(crate) use binary::chasqui;
+pub(crate) use cluster::Cluster;
+pub(crate) use load::{A_SECOND, Load};
+pub(crate) use meta::{Meta, NUMBER};
+pub(crate) use staff::{Shown, Staff};
+pub(crate) use widget::Widget;
+
+/// How long any fact may take to become true, on the slowest machine.
+pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
+
+/// A client that asks this machine and no proxy.
+pub(crate) fn http() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().timeout(DEADLINE).build().expect("it needs nothing from outside")
+}
+
+/// The texts of each contact, by phone number, in order.
+pub(crate) type Texts = BTreeMap<String, Vec<String>>;

@@ -1,0 +1,199 @@
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use chasqui_testkit::{NatsServer, Postgres, first_free_port};
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
+
+use super::{DEADLINE, chasqui, process::Process};
+
+/// What the processes and the world outside agree on.
+pub(crate) const API_KEY: &str = "key-of-the-bot";
+pub(crate) const APP_SECRET: &str = "app-secret";
+const JWT_SECRET: &str = "an-hs256-secret-of-32-bytes-here";
+
+/// Below the ports of the private servers, and of outgoing connections.
+const FIRST_PORT: u16 = 10_000;
+const PORTS_A_RUN: u16 = 100;
+
+/// Two ingests, two persistences and three edges over a broker and a database of their own.
+pub(crate) struct Cluster {
+    pub(crate) nats: NatsServer,
+    pub(crate) ingests: Vec<Process>,
+    pub(crate) persistences: Vec<Process>,
+    pub(crate) edges: Vec<Process>,
+    /// A member of staff's.
+    pub(crate) token: String,
+    /// Where the database is a server of its own.
+    postgres: Option<Postgres>,
+    environment: Vec<(String, String)>,
+    logs: PathBuf,
+}
+
+/// The cluster of the stories that break nothing.
+pub(crate) struct Shared(&'static Cluster);
+
+/// A cluster that a story may break. Two cores hold one of them under load at a time.
+pub(crate) struct Breakable {
+    cluster: Cluster,
+    _turn: MutexGuard<'static, ()>,
+}
+
+static TURN: Mutex<()> = Mutex::const_new(());
+
+impl Cluster {
+    /// The cluster of the stories that break nothing, started by the first one.
+    pub(crate) async fn shared() -> Shared {
+        static SHARED: OnceCell<Cluster> = OnceCell::const_new();
+        Shared(SHARED.get_or_init(|| Cluster::start("shared", None)).await)
+    }
+
+    /// A cluster of its own for `story`.
+    pub(crate) async fn breakable(story: &str) -> Breakable {
+        let turn = TURN.lock().await;
+        Breakable { cluster: Self::start(story, None).await, _turn: turn }
+    }
+
+    /// A cluster of its own whose database server can be stopped.
+    pub(crate) async fn with_breakable_database(story: &str) -> Breakable {
+        let turn = TURN.lock().await;
+        let postgres = Postgres::temporary().await.unwrap();
+        Breakable { cluster: Self::start(story, Some(postgres)).await, _turn: turn }
+    }
+
+    async fn start(name: &str, postgres: Option<Postgres>) -> Self {
+        let (binary, nats) = (chasqui().await, NatsServer::start().await.unwrap());
+        let database = match &postgres {
+            Some(own) => own.empty_database().await,
+            None => Postgres::shared().await.unwrap().empty_database().await,
+        };
+        let environment = environment(&nats, &database.unwrap());
+        let logs = Path::new(env!("CARGO_TARGET_TMPDIR")).join("e2e").join(name);
+        let _ = std::fs::remove_dir_all(&logs);
+        std::fs::create_dir_all(&logs).unwrap();
+        let several = |service, count| -> Vec<Process> {
+            (0..count)
+                .map(|number| Process::new(binary, (service, number), port(), &environment, &logs))
+                .collect()
+        };
+        let mut cluster = Self {
+            nats,
+            ingests: several("ingest", 2),
+            persistences: several("persistence", 2),
+            edges: several("edge", 3),
+            token: String::new(),
+            postgres,
+            environment: environment.clone(),
+            logs,
+        };
+        cluster.tool(&["migrate"]).await;
+        cluster.token = cluster.tool(&["token", "--user", "agent-1"]).await;
+        for process in cluster.processes() {
+            process.start().await;
+        }
+        for process in cluster.processes() {
+            process.is_ready(true).await;
+        }
+        cluster
+    }
+
+    /// The database server, where it is the cluster's own.
+    pub(crate) fn postgres(&self) -> &Postgres {
+        self.postgres.as_ref().expect("the story asked for a database of its own")
+    }
+
+    /// A `chasqui` command with the cluster's environment.
+    pub(crate) async fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(chasqui().await);
+        command.args(arguments).envs(self.environment.iter().cloned());
+        command.env_remove("CHASQUI_CONFIG").current_dir(&self.logs);
+        command
+    }
+
+    /// What an operator's command prints.
+    pub(crate) async fn tool(&self, arguments: &[&str]) -> String {
+        let Output { status, stdout, stderr } = self.run(arguments).await;
+        let (printed, errors) = (String::from_utf8(stdout).unwrap(), String::from_utf8_lossy(&stderr));
+        assert!(status.success(), "chasqui {arguments:?}: {status}\n{printed}{errors}");
+        printed.trim_end().to_owned()
+    }
+
+    /// How an operator's command ends.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = self.command(arguments).await;
+        let ended = tokio::task::spawn_blocking(move || command.output());
+        tokio::time::timeout(DEADLINE, ended).await.expect("the command ends in time").unwrap().unwrap()
+    }
+
+    fn processes(&self) -> impl Iterator<Item = &Process> {
+        self.ingests.iter().chain(&self.persistences).chain(&self.edges)
+    }
+
+    fn show_logs_of_a_failure(&self) {
+        if std::thread::panicking() {
+            for process in self.processes() {
+                eprintln!("{}", process.last_words());
+            }
+        }
+    }
+}
+
+impl Deref for Shared {
+    type Target = Cluster;
+
+    fn deref(&self) -> &Cluster {
+        self.0
+    }
+}
+
+impl Deref for Breakable {
+    type Target = Cluster;
+
+    fn deref(&self) -> &Cluster {
+        &self.cluster
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.show_logs_of_a_failure();
+    }
+}
+
+impl Drop for Breakable {
+    fn drop(&mut self) {
+        self.show_logs_of_a_failure();
+    }
+}
+
+fn environment(nats: &NatsServer, database: &str) -> Vec<(String, String)> {
+    [
+        ("NATS_URL", nats.url().as_str()),
+        ("DATABASE_URL", database),
+        ("JWT_SECRET", JWT_SECRET),
+        ("WHATSAPP_API_KEY", API_KEY),
+        ("WHATSAPP_APP_SECRET", APP_SECRET),
+        ("WHATSAPP_VERIFY_TOKEN", "verify-token"),
+        ("DEFAULT_TENANT", "default"),
+        ("RUST_LOG", "info"),
+        ("CHASQUI__HTTP__HOST", "127.0.0.1"),
+        ("CHASQUI__EDGE__WIDGET_ANONYMOUS", "true"),
+        // A slow machine may need long to connect again; that must not look like a lost cursor.
+        // What a killed persistence had in hand is another one's after this.
+        ("CHASQUI__PERSISTENCE__ACK_WAIT_MS", "3000"),
+        ("CHASQUI__EDGE__REPLAY_EVENTS_MAX", "20000"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into()
+}
+
+/// A free port that no other process of this run gets. Different runs begin at different places.
+fn port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let run = u16::try_from(std::process::id() % 100).expect("below 100");
+    let from = FIRST_PORT + run * PORTS_A_RUN + NEXT.fetch_add(1, Ordering::Relaxed);
+    let found = first_free_port(from).expect("one port is free");
+    NEXT.fetch_add(found - from, Ordering::Relaxed);
+    found
+}
