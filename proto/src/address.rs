@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_a_user_of_the_front_end() {
-        for text in ["ana", "12345", "1234567890123456", "54+911000000", "user-7@c.us"] {
+        for text in ["visitor-7", "12345", "1234567890123456", "54+911000000", "user-7@c.us"] {
             assert_eq!(parse_address(text).unwrap().kind(), AliasKind::Web, "{text:?}");
         }
         for bsuid in ["AR.13491208655302741918", "US.ENT.11815799212886844830"] {

@@ -86,7 +86,10 @@ mod tests {
         let conversation = ConversationId::of(&tenant, &token);
         assert_eq!(conversation.to_string(), "2ae0196f-15cf-5517-a33e-8d03afa6cbbe");
         assert_eq!(conversation.number(), 1_508_543_608_044_010);
-        assert_eq!(MessageId::of_provider(&tenant, "wamid.A").to_string(), "e53cc160-2dac-516e-8075-0e1dfd1ae3e6");
+        assert_eq!(
+            MessageId::of_provider(&tenant, "wamid.A").to_string(),
+            "e53cc160-2dac-516e-8075-0e1dfd1ae3e6"
+        );
         assert_eq!(fact_id(&["a", "b"]).to_string(), "0ccc3c6c-0d67-578e-ba28-43109c020d32");
     }
 

@@ -93,17 +93,17 @@ mod tests {
 
     use super::*;
 
-    const ANA: &str = "5491100000001";
+    const CONTACT: &str = "5491100000001";
 
     fn one(wanted: Value) -> Value {
-        messages(ANA, wanted).unwrap().remove(0)
+        messages(CONTACT, wanted).unwrap().remove(0)
     }
 
     #[test]
     fn a_text_is_enough() {
         let message = one(json!({ "text": "hola" }));
         assert_eq!((&message["type"], &message["text"]["body"]), (&json!("text"), &json!("hola")));
-        assert_eq!(message["from"], ANA);
+        assert_eq!(message["from"], CONTACT);
     }
 
     #[test]
@@ -120,7 +120,7 @@ mod tests {
         for body in
             [json!([]), json!({ "messages": [] }), json!({ "messages": [1] }), json!({ "messages": {} })]
         {
-            assert_eq!(messages(ANA, body), Err(PhoneError::Body("messages")));
+            assert_eq!(messages(CONTACT, body), Err(PhoneError::Body("messages")));
         }
         assert_eq!(statuses("AR.7", json!({ "status": "read" })).unwrap()[0]["recipient_user_id"], "AR.7");
     }

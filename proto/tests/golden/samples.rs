@@ -82,9 +82,9 @@ fn contact() -> Contact {
             alias(AliasKind::Lid, "123456789012345"),
             alias(AliasKind::Web, "visitor 7"),
         ],
-        name: "Ana Núñez".to_owned(),
-        username: "ana.nunez".to_owned(),
-        photo_url: "https://example.com/ana.jpg".to_owned(),
+        name: "Contacto Ñandú".to_owned(),
+        username: "contacto.uno".to_owned(),
+        photo_url: "https://example.com/contacto.jpg".to_owned(),
     }
 }
 

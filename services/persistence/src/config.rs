@@ -18,7 +18,7 @@ pub struct Config {
     /// How many messages and statuses one transaction stores at most. Default 1,000.
     pub batch_max: usize,
     /// The shortest time from the beginning of one transaction to the next while messages keep coming, milliseconds: what
-    /// comes in between shares one. A lone message does not wait, nor does a full batch. Default 20.
+    /// comes in between shares one. A lone message does not wait, nor does a full batch. Default 50.
     pub batch_interval_ms: u64,
     /// How many deliveries may wait for their acknowledgement, over all replicas. Default 8,000: a batch in hand and
     /// one on the way for each of four replicas.
@@ -40,7 +40,7 @@ impl Default for Config {
             database_url: None,
             connections_max: 8,
             batch_max: 1_000,
-            batch_interval_ms: 20,
+            batch_interval_ms: 50,
             ack_pending_max: 8_000,
             ack_wait_ms: 10_000,
             attempts_max: 10,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::world::{Cluster, DEADLINE, Meta, NUMBER, Shown, Staff};
 
-const ANA: &str = "5491100000101";
+const CONTACT: &str = "5491100000101";
 const LUIS: &str = "AR.13491208655302741918";
 const EVA: &str = "5491100000102";
 const IDA: &str = "5491100000103";
@@ -35,7 +35,7 @@ fn texts(messages: &[Value], member: &str) -> Vec<String> {
 async fn crm_01_every_type_of_message_is_shown_once_in_order_on_every_edge_and_stored() {
     let cluster = Cluster::shared().await;
     let (meta, staff) = (Meta::new(&cluster), staff_everywhere(&cluster).await);
-    for from in [ANA, LUIS] {
+    for from in [CONTACT, LUIS] {
         let (types, wamids) = deliver_every_type(&meta, from).await;
         let last = format!("the last of {from}");
         let last_wamid = meta.text(from, &last).await;

@@ -30,7 +30,7 @@ fn media(mime_type: &str, members: Value) -> Value {
 fn said() -> Vec<Sample> {
     let document = json!({ "filename": "factura.pdf", "caption": "la factura" });
     let card = json!({
-        "name": { "formatted_name": "Ana Prueba", "first_name": "Ana" },
+        "name": { "formatted_name": "Contact Prueba", "first_name": "Contact" },
         "phones": [{ "phone": "+5491100000002", "wa_id": "5491100000002", "type": "CELL" }],
     });
     let place = json!({
@@ -74,7 +74,7 @@ fn chosen() -> Vec<Sample> {
     });
     let form = json!({
         "type": "nfm_reply",
-        "nfm_reply": { "name": "flow", "body": "Enviado", "response_json": "{\"nombre\":\"Ana\"}" },
+        "nfm_reply": { "name": "flow", "body": "Enviado", "response_json": "{\"nombre\":\"Contact\"}" },
     });
     let items = json!([
         { "product_retailer_id": "sku-1", "quantity": 2, "item_price": 1500.5, "currency": "ARS" },

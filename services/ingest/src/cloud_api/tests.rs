@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-const ANA: &str = "5491100000001";
+const CONTACT: &str = "5491100000001";
 const BSUID: &str = "AR.13491208655302741918";
 const NUMBER: &str = "100000000000001";
 const NOW_MS: i64 = 1_800_000_000_000;
@@ -50,14 +50,14 @@ fn only(webhook: &Value) -> Fact {
 
 #[test]
 fn every_type_is_read_as_its_type_and_kept_verbatim() {
-    for (name, sample) in payload::every_type(ANA) {
+    for (name, sample) in payload::every_type(CONTACT) {
         let read = message(&sample);
         let expected = format!("MESSAGE_TYPE_{}", name.to_uppercase());
         assert_eq!(read.r#type().as_str_name(), expected, "{sample}");
         assert_eq!(read.raw, sample.to_string());
         assert_eq!(read.provider_type, sample["type"].as_str().unwrap());
         assert!(!read.text.is_empty(), "{sample}");
-        assert_eq!((read.conversation.as_str(), read.direction()), (ANA, Direction::In));
+        assert_eq!((read.conversation.as_str(), read.direction()), (CONTACT, Direction::In));
         let id = MessageId::of_provider(&tenant(), sample["id"].as_str().unwrap()).to_string();
         assert_eq!(read.id, id);
     }
@@ -65,7 +65,7 @@ fn every_type_is_read_as_its_type_and_kept_verbatim() {
 
 #[test]
 fn what_a_message_says_is_where_readers_look_for_it() {
-    let read = |r#type: &str, members: Value| message(&payload::message(ANA, "wamid.A", r#type, members));
+    let read = |r#type: &str, members: Value| message(&payload::message(CONTACT, "wamid.A", r#type, members));
     let audio = read("audio", json!({ "audio": { "id": "7", "voice": true } }));
     assert!(audio.media.as_ref().is_some_and(|media| media.voice && media.id == "7"));
     assert_eq!(audio.text, "[voice]");
@@ -89,7 +89,7 @@ fn what_a_message_says_is_where_readers_look_for_it() {
 
 #[test]
 fn a_reply_and_a_forward_say_so() {
-    let mut answer = payload::text(ANA, "wamid.A", "sí");
+    let mut answer = payload::text(CONTACT, "wamid.A", "sí");
     answer["context"] = json!({ "from": "5491100000099", "id": "wamid.B" });
     let context = message(&answer).context.unwrap();
     assert_eq!(context.message_id, MessageId::of_provider(&tenant(), "wamid.B").to_string());
@@ -100,7 +100,7 @@ fn a_reply_and_a_forward_say_so() {
 
 #[test]
 fn a_known_type_without_its_body_is_unsupported_and_keeps_its_name() {
-    for (name, mut sample) in payload::every_type(ANA) {
+    for (name, mut sample) in payload::every_type(CONTACT) {
         let r#type = sample["type"].as_str().unwrap().to_owned();
         if ["request_welcome", "unsupported"].contains(&r#type.as_str()) {
             continue;
@@ -119,7 +119,7 @@ fn a_known_type_without_its_body_is_unsupported_and_keeps_its_name() {
 
 #[test]
 fn a_message_without_its_body_carries_the_reason_beside_it() {
-    let message = payload::message(ANA, "wamid.A", "interactive", json!({}));
+    let message = payload::message(CONTACT, "wamid.A", "interactive", json!({}));
     let mut webhook = payload::webhook(NUMBER, &[message]);
     webhook["entry"][0]["changes"][0]["value"]["errors"] = json!([{ "code": 131_000, "title": "Something" }]);
     let Fact::Message(read) = only(&webhook) else { panic!("not a message") };
@@ -136,26 +136,28 @@ fn a_contact_is_named_by_its_phone_number_else_by_its_user_id() {
         (hidden.conversation.as_str(), kinds(&hidden)),
         ("bsuid_AR=2E13491208655302741918", vec![AliasKind::Bsuid])
     );
-    let mut both = payload::text(ANA, "wamid.A", "hola");
+    let mut both = payload::text(CONTACT, "wamid.A", "hola");
     both["from_user_id"] = BSUID.into();
     let both = message(&both);
-    assert_eq!((both.conversation.as_str(), kinds(&both)), (ANA, vec![AliasKind::Phone, AliasKind::Bsuid]));
-    let mut webhook = payload::webhook(NUMBER, &[payload::text(ANA, "wamid.A", "hola")]);
+    assert_eq!(
+        (both.conversation.as_str(), kinds(&both)),
+        (CONTACT, vec![AliasKind::Phone, AliasKind::Bsuid])
+    );
+    let mut webhook = payload::webhook(NUMBER, &[payload::text(CONTACT, "wamid.A", "hola")]);
     let value = &mut webhook["entry"][0]["changes"][0]["value"];
-    value["contacts"][0] =
-        json!({ "wa_id": ANA, "user_id": BSUID, "profile": { "name": "Ana", "username": "ana" } });
+    value["contacts"][0] = json!({ "wa_id": CONTACT, "user_id": BSUID, "profile": { "name": "Contact", "username": "contact" } });
     value["messages"][0].as_object_mut().unwrap().remove("from");
     let Fact::Message(alone) = only(&webhook) else { panic!("not a message") };
     assert_eq!(kinds(&alone), [AliasKind::Phone, AliasKind::Bsuid]);
     let contact = alone.contact.unwrap();
-    assert_eq!((contact.name.as_str(), contact.username.as_str()), ("Ana", "ana"));
+    assert_eq!((contact.name.as_str(), contact.username.as_str()), ("Contact", "contact"));
 }
 
 #[test]
 fn a_status_is_of_our_message_where_it_carries_our_id() {
-    let mut sent = payload::status("wamid.A", ANA, "delivered");
+    let mut sent = payload::status("wamid.A", CONTACT, "delivered");
     let plain = status(&sent);
-    assert_eq!((plain.status(), plain.conversation.as_str()), (Status::Delivered, ANA));
+    assert_eq!((plain.status(), plain.conversation.as_str()), (Status::Delivered, CONTACT));
     assert_eq!(plain.message_id, MessageId::of_provider(&tenant(), "wamid.A").to_string());
     let ours = MessageId::now().to_string();
     sent["biz_opaque_callback_data"] = ours.clone().into();
@@ -168,7 +170,7 @@ fn a_status_is_of_our_message_where_it_carries_our_id() {
 fn each_step_of_a_message_has_an_id_of_its_own() {
     let names = ["sent", "delivered", "read", "played", "failed"];
     let at = |name: &str, timestamp: &str| {
-        let mut sent = payload::status("wamid.A", ANA, name);
+        let mut sent = payload::status("wamid.A", CONTACT, name);
         sent["timestamp"] = timestamp.into();
         status(&sent)
     };
@@ -190,7 +192,7 @@ fn times_are_read_in_every_spelling_and_garbage_is_now() {
         (json!("9223372036854775807"), NOW_MS),
         (json!(null), NOW_MS),
     ] {
-        let mut sample = payload::text(ANA, "wamid.A", "hola");
+        let mut sample = payload::text(CONTACT, "wamid.A", "hola");
         sample["timestamp"] = timestamp.clone();
         assert_eq!(message(&sample).occurred_at_ms, expected, "{timestamp}");
     }
@@ -219,9 +221,9 @@ fn what_is_no_message_is_a_notice() {
 
 #[test]
 fn what_stands_beside_statuses_is_not_lost() {
-    let mut webhook = payload::status_webhook(NUMBER, &[payload::status("wamid.A", ANA, "read")]);
+    let mut webhook = payload::status_webhook(NUMBER, &[payload::status("wamid.A", CONTACT, "read")]);
     let value = &mut webhook["entry"][0]["changes"][0]["value"];
-    value["messages"] = json!({ "0": payload::text(ANA, "wamid.B", "hola") });
+    value["messages"] = json!({ "0": payload::text(CONTACT, "wamid.B", "hola") });
     let labels: Vec<String> = facts(&webhook).iter().map(Fact::label).collect();
     assert_eq!(labels, ["notice", "status"]);
     let value = &mut webhook["entry"][0]["changes"][0]["value"];
@@ -239,7 +241,7 @@ fn a_message_or_status_that_names_nobody_or_nothing_is_kept_as_a_notice() {
         ("from", json!(null)),
         ("from", json!("9".repeat(200))),
     ] {
-        let mut sample = payload::text(ANA, "wamid.A", "hola");
+        let mut sample = payload::text(CONTACT, "wamid.A", "hola");
         sample[key] = value;
         let mut webhook = payload::webhook(NUMBER, &[sample.clone()]);
         webhook["entry"][0]["changes"][0]["value"]["contacts"] = json!([]);
@@ -251,7 +253,7 @@ fn a_message_or_status_that_names_nobody_or_nothing_is_kept_as_a_notice() {
         ("recipient_id", json!(null)),
         ("status", json!("teleported")),
     ] {
-        let mut sample = payload::status("wamid.A", ANA, "read");
+        let mut sample = payload::status("wamid.A", CONTACT, "read");
         sample[key] = value;
         if key != "id" || sample["id"].is_object() {
             assert_eq!(notice(&payload::status_webhook(NUMBER, &[sample.clone()])).raw, sample.to_string());
@@ -262,19 +264,20 @@ fn a_message_or_status_that_names_nobody_or_nothing_is_kept_as_a_notice() {
 #[test]
 fn what_the_tenant_writes_in_whatsapps_own_app_goes_out() {
     let mut echo = payload::text("5491100000099", "wamid.A", "desde el teléfono");
-    echo["to"] = ANA.into();
+    echo["to"] = CONTACT.into();
     let webhook = payload::change(NUMBER, "smb_message_echoes", json!({ "message_echoes": [echo] }));
     let Fact::Message(read) = only(&webhook) else { panic!("not a message") };
     assert_eq!((read.direction(), read.sender_type()), (Direction::Out, SenderType::Agent));
-    assert_eq!(read.conversation, ANA);
+    assert_eq!(read.conversation, CONTACT);
 }
 
 #[test]
 fn all_four_levels_are_walked_in_order() {
     let messages: Vec<Value> =
-        (0..3).map(|n| payload::text(ANA, &format!("wamid.{n}"), &n.to_string())).collect();
+        (0..3).map(|n| payload::text(CONTACT, &format!("wamid.{n}"), &n.to_string())).collect();
     let mut webhook = payload::webhook(NUMBER, &messages);
-    let statuses = json!([payload::status("wamid.X", ANA, "sent"), payload::status("wamid.X", ANA, "read")]);
+    let statuses =
+        json!([payload::status("wamid.X", CONTACT, "sent"), payload::status("wamid.X", CONTACT, "read")]);
     webhook["entry"][0]["changes"][0]["value"]["statuses"] = statuses;
     let change = webhook["entry"][0]["changes"][0].clone();
     webhook["entry"][0]["changes"].as_array_mut().unwrap().push(change);
@@ -289,7 +292,7 @@ fn all_four_levels_are_walked_in_order() {
 #[test]
 fn the_raw_json_is_byte_for_byte_what_came() {
     let spaced = format!(
-        r#"{{ "from":"{ANA}","id" : "wamid.A",  "type":"text", "text":{{"body":"\u00f1 ñ 👋"}}, "n":1.50 }}"#
+        r#"{{ "from":"{CONTACT}","id" : "wamid.A",  "type":"text", "text":{{"body":"\u00f1 ñ 👋"}}, "n":1.50 }}"#
     );
     let body = format!(
         r#"{{"entry":[{{"id":"1","changes":[{{"field":"messages","value":{{"messages":[ {spaced} ]}}}}]}}]}}"#
@@ -305,7 +308,7 @@ fn an_edit_of_an_edit_ends() {
     for _ in 0..50 {
         inner = json!({ "type": "edit", "edit": { "original_message_id": "wamid.B", "message": inner } });
     }
-    inner["from"] = ANA.into();
+    inner["from"] = CONTACT.into();
     inner["id"] = "wamid.A".into();
     assert_eq!(message(&inner).r#type(), MessageType::Edit);
     let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
@@ -316,10 +319,10 @@ fn an_edit_of_an_edit_ends() {
 
 /// A webhook with a bit of everything.
 fn everything() -> Value {
-    let messages: Vec<Value> = payload::every_type(ANA).into_iter().map(|(_, sample)| sample).collect();
+    let messages: Vec<Value> = payload::every_type(CONTACT).into_iter().map(|(_, sample)| sample).collect();
     let mut webhook = payload::webhook(NUMBER, &messages);
     webhook["entry"][0]["changes"][0]["value"]["statuses"] =
-        json!([payload::status("wamid.A", ANA, "failed")]);
+        json!([payload::status("wamid.A", CONTACT, "failed")]);
     webhook
 }
 

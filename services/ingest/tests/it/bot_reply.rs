@@ -11,7 +11,7 @@ use prost::Message as _;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use crate::world::{ANA, SOON, World, answer, config};
+use crate::world::{CONTACT, SOON, World, answer, config};
 
 /// Plays a node that holds a socket of the contact; one that is busy never answers.
 async fn edge(world: &World, contact: &str, busy: bool) -> Result<JoinHandle<()>> {
@@ -45,15 +45,15 @@ fn not_connected() -> (u16, Value) {
 #[tokio::test]
 async fn kon_10_a_reply_to_a_connected_client_is_forwarded() -> Result<()> {
     let world = World::start().await?;
-    let _edge = edge(&world, ANA, false).await?;
+    let _edge = edge(&world, CONTACT, false).await?;
     assert_eq!(answer(world.bot_reply("+54 911 0000-0001", "hola").send().await?).await?, forwarded());
     let stored = world.stored().await?;
-    assert_eq!(stored[0].subject, format!("messages.out.default.{ANA}"));
+    assert_eq!(stored[0].subject, format!("messages.out.default.{CONTACT}"));
     let message: Message = stored[0].decode()?;
     assert_eq!((message.text.as_str(), message.r#type()), ("hola", MessageType::Text));
     assert_eq!((message.direction(), message.sender_type()), (Direction::Out, SenderType::Ai));
     assert_eq!(message.channel.unwrap_or_default().kind(), ChannelKind::Widget);
-    assert_eq!(message.contact.unwrap_or_default().aliases, [address::phone(ANA)]);
+    assert_eq!(message.contact.unwrap_or_default().aliases, [address::phone(CONTACT)]);
     world.stop().await
 }
 
@@ -61,7 +61,7 @@ async fn kon_10_a_reply_to_a_connected_client_is_forwarded() -> Result<()> {
 async fn kon_11_a_reply_to_nobody_is_a_404_and_stored_all_the_same() -> Result<()> {
     let world = World::start().await?;
     let _edge = edge(&world, "5491100000002", false).await?;
-    assert_eq!(answer(world.bot_reply(ANA, "hola").send().await?).await?, not_connected());
+    assert_eq!(answer(world.bot_reply(CONTACT, "hola").send().await?).await?, not_connected());
     assert_eq!(world.stored().await?.len(), 1);
     world.stop().await
 }
@@ -69,9 +69,9 @@ async fn kon_11_a_reply_to_nobody_is_a_404_and_stored_all_the_same() -> Result<(
 #[tokio::test]
 async fn a_node_that_is_slow_to_answer_counts_as_connected() -> Result<()> {
     let world = World::start().await?;
-    let _edge = edge(&world, ANA, true).await?;
+    let _edge = edge(&world, CONTACT, true).await?;
     let answered =
-        tokio::time::timeout(Duration::from_secs(2), world.bot_reply(ANA, "hola").send()).await??;
+        tokio::time::timeout(Duration::from_secs(2), world.bot_reply(CONTACT, "hola").send()).await??;
     assert_eq!(answer(answered).await?, forwarded());
     world.stop().await
 }
@@ -81,14 +81,14 @@ async fn kon_09_a_reply_without_both_parameters_is_refused() -> Result<()> {
     let world = World::start().await?;
     let expected = json!({ "error": "Faltan los parámetros targetUserWhatsAppNumber o messageText" });
     assert_eq!(answer(world.bot_reply("", "hola").send().await?).await?, (400, expected.clone()));
-    assert_eq!(answer(world.bot_reply(ANA, "").send().await?).await?, (400, expected));
-    let body = world.bot_reply(ANA, "x").body("{").send().await?;
+    assert_eq!(answer(world.bot_reply(CONTACT, "").send().await?).await?, (400, expected));
+    let body = world.bot_reply(CONTACT, "x").body("{").send().await?;
     assert_eq!(answer(body).await?.0, 400);
-    let (status, body) = answer(world.bot_reply(ANA, &"ñ".repeat(4_097)).send().await?).await?;
+    let (status, body) = answer(world.bot_reply(CONTACT, &"ñ".repeat(4_097)).send().await?).await?;
     assert_eq!(status, 400);
     assert!(body["error"].as_str().unwrap_or_default().contains("4096"), "{body}");
-    assert_eq!(world.bot_reply(ANA, &"ñ".repeat(4_096)).send().await?.status(), 404);
-    assert_eq!(answer(world.bot_reply(ANA, &"x".repeat(65_536)).send().await?).await?.0, 413);
+    assert_eq!(world.bot_reply(CONTACT, &"ñ".repeat(4_096)).send().await?.status(), 404);
+    assert_eq!(answer(world.bot_reply(CONTACT, &"x".repeat(65_536)).send().await?).await?.0, 413);
     assert_eq!(world.stored().await?.len(), 1);
     world.stop().await
 }
@@ -96,7 +96,7 @@ async fn kon_09_a_reply_without_both_parameters_is_refused() -> Result<()> {
 #[tokio::test]
 async fn kon_23_shc_24_only_who_has_the_key_speaks_for_the_bot() -> Result<()> {
     let world = World::start().await?;
-    let body = json!({ "targetUserWhatsAppNumber": ANA, "messageText": "hola" });
+    let body = json!({ "targetUserWhatsAppNumber": CONTACT, "messageText": "hola" });
     for key in [None, Some(""), Some("another"), Some("key-of-the-bo"), Some("key-of-the-bot ñ")] {
         let mut request = world.post("/api/bot-reply").json(&body);
         if let Some(key) = key {
@@ -113,7 +113,7 @@ async fn kon_23_shc_24_only_who_has_the_key_speaks_for_the_bot() -> Result<()> {
 async fn kon_23_the_original_bot_which_sends_no_key_is_let_in_by_a_switch() -> Result<()> {
     let open = Config { bot_reply_anonymous: true, ..config() };
     let world = World::start_with(open, NatsOptions::default()).await?;
-    let body = json!({ "targetUserWhatsAppNumber": ANA, "messageText": "hola" });
+    let body = json!({ "targetUserWhatsAppNumber": CONTACT, "messageText": "hola" });
     let request = || world.post("/api/bot-reply").json(&body);
     assert_eq!(request().send().await?.status(), 404);
     assert_eq!(request().header("x-api-key", "another").send().await?.status(), 401);
@@ -124,7 +124,7 @@ async fn kon_23_the_original_bot_which_sends_no_key_is_let_in_by_a_switch() -> R
 async fn a_reply_repeated_under_its_key_is_stored_once() -> Result<()> {
     let world = World::start().await?;
     let send = async |key: &str| -> Result<u16> {
-        let request = world.bot_reply(ANA, "hola").header("Idempotency-Key", key);
+        let request = world.bot_reply(CONTACT, "hola").header("Idempotency-Key", key);
         Ok(request.send().await?.status().as_u16())
     };
     for key in ["one", "one", "two", "one"] {
@@ -139,11 +139,11 @@ async fn a_reply_repeated_under_its_key_is_stored_once() -> Result<()> {
 async fn a_reply_that_could_not_be_stored_says_so() -> Result<()> {
     let world = World::start().await?;
     world.nats.kill();
-    let (status, body) = answer(world.bot_reply(ANA, "hola").send().await?).await?;
+    let (status, body) = answer(world.bot_reply(CONTACT, "hola").send().await?).await?;
     assert_eq!((status, &body["success"]), (503, &json!(false)));
     world.nats.restart().await?;
     chasqui_testkit::wait_for(SOON, "replies are taken again", async || {
-        let response = world.bot_reply(ANA, "hola").send().await.ok()?;
+        let response = world.bot_reply(CONTACT, "hola").send().await.ok()?;
         (response.status() == 404).then_some(())
     })
     .await;

@@ -9,7 +9,7 @@ use chasqui_simulator::{payload, signature};
 use chasqui_testkit::NatsOptions;
 use serde_json::json;
 
-use crate::world::{ANA, NUMBER, SOON, VERIFY_TOKEN, World, answer, config, text, wamid};
+use crate::world::{CONTACT, NUMBER, SOON, VERIFY_TOKEN, World, answer, config, text, wamid};
 
 const BSUID: &str = "AR.13491208655302741918";
 
@@ -38,7 +38,7 @@ async fn an_acknowledged_webhook_is_in_the_stream() -> Result<()> {
     assert_eq!(response.text().await?, "EVENT_RECEIVED");
     let stored = world.stored().await?;
     assert_eq!(stored.len(), 1);
-    assert_eq!(stored[0].subject, format!("messages.in.default.{ANA}"));
+    assert_eq!(stored[0].subject, format!("messages.in.default.{CONTACT}"));
     assert!(stored[0].header(header::TRACEPARENT)?.contains(&trace[3..35]));
     let message: Message = stored[0].decode()?;
     assert_eq!((message.text.as_str(), message.provider_id.as_str()), ("hola", wamid.as_str()));
@@ -52,7 +52,7 @@ async fn an_acknowledged_webhook_is_in_the_stream() -> Result<()> {
 #[tokio::test]
 async fn a_webhook_that_is_delivered_three_times_is_stored_once() -> Result<()> {
     let world = World::start().await?;
-    let body = payload::status_webhook(NUMBER, &[payload::status("wamid.A", ANA, "read")]).to_string();
+    let body = payload::status_webhook(NUMBER, &[payload::status("wamid.A", CONTACT, "read")]).to_string();
     let text = text(&wamid(), "hola");
     for _ in 0..3 {
         let (one, other) =
@@ -66,7 +66,7 @@ async fn a_webhook_that_is_delivered_three_times_is_stored_once() -> Result<()> 
 #[tokio::test]
 async fn every_type_arrives_as_its_type() -> Result<()> {
     let world = World::start().await?;
-    let samples = payload::every_type(ANA);
+    let samples = payload::every_type(CONTACT);
     let messages: Vec<_> = samples.iter().map(|(_, sample)| sample.clone()).collect();
     let response = world.webhook(payload::webhook(NUMBER, &messages).to_string()).send().await?;
     assert_eq!(response.status(), 200);
@@ -88,7 +88,7 @@ async fn every_type_arrives_as_its_type() -> Result<()> {
 async fn statuses_and_notices_have_their_own_subjects() -> Result<()> {
     let world = World::start().await?;
     let statuses: Vec<_> = ["sent", "delivered", "read", "played", "failed"]
-        .map(|name| payload::status("wamid.A", ANA, name))
+        .map(|name| payload::status("wamid.A", CONTACT, name))
         .to_vec();
     world.webhook(payload::status_webhook(NUMBER, &statuses).to_string()).send().await?.error_for_status()?;
     let update = payload::change(NUMBER, "message_template_status_update", json!({ "event": "REJECTED" }));
@@ -96,7 +96,7 @@ async fn statuses_and_notices_have_their_own_subjects() -> Result<()> {
     let stored = world.stored().await?;
     let expected = [Status::Sent, Status::Delivered, Status::Read, Status::Played, Status::Failed];
     for (fact, expected) in stored.iter().zip(expected) {
-        assert_eq!(fact.subject, format!("messages.status.default.{ANA}"));
+        assert_eq!(fact.subject, format!("messages.status.default.{CONTACT}"));
         assert_eq!(fact.decode::<MessageStatus>()?.status(), expected);
     }
     assert_eq!(stored[5].subject, format!("messages.notice.default.{NUMBER}"));
@@ -156,9 +156,9 @@ async fn three_megabytes_are_taken_and_not_a_byte_more() -> Result<()> {
 async fn a_message_larger_than_the_broker_accepts_arrives_without_its_json() -> Result<()> {
     let extra = "max_payload: 65536".to_owned();
     let world = World::start_with(config(), NatsOptions { extra, ..NatsOptions::default() }).await?;
-    let mut long = payload::text(ANA, &wamid(), "hola");
+    let mut long = payload::text(CONTACT, &wamid(), "hola");
     long["referral"] = json!({ "body": "x".repeat(100_000) });
-    let huge = payload::text(ANA, &wamid(), &"y".repeat(100_000));
+    let huge = payload::text(CONTACT, &wamid(), &"y".repeat(100_000));
     let webhook = payload::webhook(NUMBER, &[long, huge]).to_string();
     assert_eq!(world.webhook(webhook).send().await?.status(), 200);
     let stored = world.stored().await?;
@@ -204,12 +204,12 @@ async fn a_contact_without_a_number_writes_in_the_conversation_the_directory_nam
     let alias = Alias { kind: AliasKind::Bsuid.into(), value: BSUID.to_owned() };
     let own = ConversationToken::of(&alias);
     let bucket = jetstream::new(world.nats_client().await?).get_key_value(stream::DIRECTORY_BUCKET).await?;
-    bucket.put(stream::directory_key(&"default".parse()?, &own), ANA.into()).await?;
+    bucket.put(stream::directory_key(&"default".parse()?, &own), CONTACT.into()).await?;
     send().await?;
     bucket.put(stream::directory_key(&"default".parse()?, &own), "5491100000002".into()).await?;
     send().await?;
     let subjects: Vec<String> = world.stored().await?.into_iter().map(|fact| fact.subject).collect();
-    let expected = [own.as_str(), ANA, ANA].map(|token| format!("messages.in.default.{token}"));
+    let expected = [own.as_str(), CONTACT, CONTACT].map(|token| format!("messages.in.default.{token}"));
     assert_eq!(subjects, expected, "what was found is remembered for a while");
     world.stop().await
 }

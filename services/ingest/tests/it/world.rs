@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) const ANA: &str = "5491100000001";
+pub(crate) const CONTACT: &str = "5491100000001";
 pub(crate) const NUMBER: &str = "100000000000001";
 pub(crate) const API_KEY: &str = "key-of-the-bot";
 pub(crate) const APP_SECRET: &str = "app-secret";
@@ -163,7 +163,7 @@ impl Stored {
 
 /// A webhook with one text.
 pub(crate) fn text(wamid: &str, body: &str) -> String {
-    payload::webhook(NUMBER, &[payload::text(ANA, wamid, body)]).to_string()
+    payload::webhook(NUMBER, &[payload::text(CONTACT, wamid, body)]).to_string()
 }
 
 /// Status and JSON body of an answer.

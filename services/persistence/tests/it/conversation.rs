@@ -45,7 +45,7 @@ async fn the_state_that_is_told_is_the_one_that_is_stored() -> Result<()> {
     assert_eq!(told, stored);
     let last = stored.last_message.unwrap();
     assert_eq!((stored.unread_count, last.text.as_str(), last.raw.is_empty()), (2, "sí", true));
-    assert_eq!(stored.contact.unwrap().name, "Ana");
+    assert_eq!(stored.contact.unwrap().name, "Contact");
     assert_eq!(stored.channel.unwrap().kind(), v1::ChannelKind::Widget);
     let stats = wait_for(SOON, "the counters are told", async || {
         let told: v1::Stats = world.last_state(subject::stats_updated(&tenant()).as_str()).await?;

@@ -191,7 +191,7 @@ pub(crate) fn inbound(number: u32, at_ms: i64, text: &str) -> v1::Message {
         id: MessageId::of_provider(&tenant, &provider_id).to_string(),
         tenant: tenant.to_string(),
         conversation: ConversationToken::of(&alias).to_string(),
-        contact: Some(Contact { aliases: vec![alias], name: "Ana".to_owned(), ..Contact::default() }),
+        contact: Some(Contact { aliases: vec![alias], name: "Contact".to_owned(), ..Contact::default() }),
         channel: Some(Channel {
             kind: ChannelKind::WhatsappCloud.into(),
             id: "102290129340398".to_owned(),
