@@ -1,9 +1,6 @@
 //! "Is this contact connected anywhere?" is one request on the bus: whoever holds a socket of it answers, and nobody
 //! answers when none does. One doorbell a socket, so that the answer ends with the socket.
 
-use std::time::Duration;
-
-use async_nats::{Client, Message as Question};
 use bytes::Bytes;
 use chasqui_kit::Bus;
 use chasqui_proto::{
@@ -13,16 +10,12 @@ use chasqui_proto::{
 };
 use futures::StreamExt;
 use prost::Message;
-use tokio::time::timeout;
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
 };
 
 use crate::error::Error;
-
-/// How long the broker may take to hand over the last questions.
-const LAST_QUESTIONS_WAIT: Duration = Duration::from_secs(1);
 
 /// Answers for one socket; dropping it ends that.
 #[derive(Debug)]
@@ -49,21 +42,12 @@ impl Doorbell {
         tasks.spawn(async move {
             let answer = Bytes::from(found.encode_to_vec());
             while let Some(Some(question)) = stopped.run_until_cancelled(questions.next()).await {
-                reply(&client, question, &answer).await;
-            }
-            // Questions that are on their way belong to this socket: who asks would wait for an answer in vain.
-            drop(questions.drain().await);
-            while let Ok(Some(question)) = timeout(LAST_QUESTIONS_WAIT, questions.next()).await {
-                reply(&client, question, &answer).await;
+                let Some(reply) = question.reply else { continue };
+                if let Err(error) = client.publish(reply, answer.clone()).await {
+                    tracing::debug!(%error, "an answer was not sent");
+                }
             }
         });
         Ok(Self { _stop: stop.drop_guard() })
-    }
-}
-
-async fn reply(client: &Client, question: Question, answer: &Bytes) {
-    let Some(inbox) = question.reply else { return };
-    if let Err(error) = client.publish(inbox, answer.clone()).await {
-        tracing::debug!(%error, "an answer was not sent");
     }
 }

@@ -19,6 +19,8 @@ const BATCH_EVENTS: usize = 256;
 const END_OF_BATCH: u16 = 204;
 /// How long the server may take for the next fact of a batch.
 const NEXT_WAIT: Duration = Duration::from_secs(2);
+/// How long the leader may take. While there is none, nobody answers, and what happens next waits behind the reader.
+const LEADER_WAIT: Duration = Duration::from_secs(1);
 
 /// What a filter's subjects hold after a position.
 #[derive(Debug, Default)]
@@ -61,7 +63,9 @@ async fn read_leader(bus: &Bus, filter: &Pattern, from: u64) -> Result<Option<St
     }
     let failed = |error: &dyn std::fmt::Display| Error::ReadStream(error.to_string());
     let stream = bus.jetstream().get_stream_no_info(MESSAGES.name).await.map_err(|error| failed(&error))?;
-    match stream.get_first_raw_message_by_subject(filter.as_str(), from).await {
+    let asked =
+        tokio::time::timeout(LEADER_WAIT, stream.get_first_raw_message_by_subject(filter.as_str(), from));
+    match asked.await.map_err(|_| failed(&"its leader did not answer in time"))? {
         Ok(message) => Ok(Some(message)),
         Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
         Err(error) => Err(failed(&error)),
