@@ -11,10 +11,10 @@ use async_nats::{
 };
 use chasqui_proto::{
     Pattern, header,
-    stream::{self, Stream as StreamSpec},
+    stream::{MESSAGES, Stream as StreamSpec},
     subject,
 };
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, stream};
 
 use crate::{Bus, Code, error::Coded, publish::PublishError};
 
@@ -137,7 +137,13 @@ pub async fn batches(
             None
         }
     });
-    Ok(Box::pin(readable).ready_chunks(batch_max))
+    // The runtime's budget for one turn of a task would end every batch at 127 messages.
+    let chunks = Box::pin(readable).ready_chunks(batch_max);
+    let unfolded = stream::unfold(chunks, |mut chunks| async move {
+        let batch = tokio::task::unconstrained(chunks.next()).await?;
+        Some((batch, chunks))
+    });
+    Ok(Box::pin(unfolded))
 }
 
 /// Why a message is given up.
@@ -165,7 +171,7 @@ pub async fn bury(bus: &Bus, delivery: &Delivery, cause: &Cause<'_>) -> Result<(
     headers.insert(header::DEAD_REASON, cause.reason);
     headers.insert(header::DEAD_ATTEMPTS, delivery.attempt.to_string());
     headers.insert(header::DEAD_SUBJECT, delivery.subject());
-    headers.insert(header::DEAD_STREAM, stream::MESSAGES.name);
+    headers.insert(header::DEAD_STREAM, MESSAGES.name);
     headers.insert(header::DEAD_SEQUENCE, delivery.seq.to_string());
     headers.insert(header::DEAD_FIRST_ERROR, one_line(cause.first_error));
     headers.insert(header::DEAD_LAST_ERROR, one_line(cause.last_error));

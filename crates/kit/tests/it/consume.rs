@@ -7,22 +7,26 @@ use chasqui_kit::{
     consume::{self, Cause, ConsumerSpec, Delivery},
 };
 use chasqui_proto::{header, stream, subject};
+use chasqui_testkit::wait_for;
 use futures::{Stream, StreamExt};
 
 use crate::{DEADLINE, broker, fact, message};
 
 const NAME: &str = "reader";
 
-async fn batches(bus: &Bus) -> impl Stream<Item = Vec<Delivery>> + Unpin + use<> {
-    let spec = ConsumerSpec {
+fn spec() -> ConsumerSpec {
+    ConsumerSpec {
         stream: stream::MESSAGES,
         name: NAME,
         description: "the test",
         filters: subject::persisted().to_vec(),
         ack_wait: Duration::from_secs(1),
         ack_pending_max: 100,
-    };
-    let consumer = consume::open(bus, &spec).await.unwrap();
+    }
+}
+
+async fn batches(bus: &Bus) -> impl Stream<Item = Vec<Delivery>> + Unpin + use<> {
+    let consumer = consume::open(bus, &spec()).await.unwrap();
     consume::batches(&consumer, NAME, 50).await.unwrap()
 }
 
@@ -33,6 +37,23 @@ async fn take(batches: &mut (impl Stream<Item = Vec<Delivery>> + Unpin), count: 
         taken.extend(batch.unwrap());
     }
     taken
+}
+
+#[tokio::test]
+async fn what_has_gathered_comes_as_one_batch() {
+    let (_nats, bus) = broker().await;
+    for index in 0..400 {
+        bus.publish(fact(&message(&index.to_string()))).await.unwrap();
+    }
+    let spec = ConsumerSpec { ack_pending_max: 400, ..spec() };
+    let mut consumer = consume::open(&bus, &spec).await.unwrap();
+    let mut batches = consume::batches(&consumer, NAME, 400).await.unwrap();
+    let first = batches.next().await.unwrap();
+    let sent = async || (consumer.info().await.unwrap().num_ack_pending == 400).then_some(());
+    wait_for(DEADLINE, "the server has sent everything", sent).await;
+    bus.barrier().await.unwrap();
+    let rest = if first.len() < 400 { batches.next().await.unwrap() } else { Vec::new() };
+    assert_eq!(first.len() + rest.len(), 400);
 }
 
 #[tokio::test]
