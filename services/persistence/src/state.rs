@@ -1,5 +1,7 @@
 //! Telling others how things stand.
 
+use std::ops::RangeInclusive;
+
 use chasqui_kit::{
     Bus, Platform, TraceContext,
     publish::{Fact, PublishError},
@@ -10,8 +12,10 @@ use sqlx::PgPool;
 
 use crate::store::states;
 
-/// How many states wait for the stream's acknowledgement at once.
-const IN_FLIGHT_MAX: usize = 256;
+/// How many states wait for the stream's acknowledgement at once: a part of the batch, within these bounds. A small
+/// batch is told without a burst, which new messages would have to wait behind in the broker; a large one is told fast.
+const IN_FLIGHT: RangeInclusive<usize> = 2..=256;
+const IN_FLIGHT_PART: usize = 8;
 /// How often states that others overtook are told again. Whoever overtakes after that looks as often.
 const LOOKS_MAX: usize = 4;
 
@@ -63,9 +67,10 @@ async fn publish_all(
     again: Option<&str>,
 ) -> Result<(), (Vec<Told>, PublishError)> {
     let (mut left, mut reason) = (Vec::new(), None);
+    let in_flight = (states.len() / IN_FLIGHT_PART).clamp(*IN_FLIGHT.start(), *IN_FLIGHT.end());
     let mut published = stream::iter(states)
         .map(|told| async move { (publish(bus, &told, again).await, told) })
-        .buffer_unordered(IN_FLIGHT_MAX);
+        .buffer_unordered(in_flight);
     while let Some((outcome, told)) = published.next().await {
         if let Err(error) = outcome {
             left.push(told);
