@@ -14,7 +14,7 @@ setup: ## Install what is missing on this machine, for `up` and `test`
 
 up: ## Build and run everything here; ARGS="--port 3001 --edges 3 --data DIR"
 	@deploy/local/install.sh
-	cargo build --release --locked
+	cargo build --release --locked -p chasqui
 	@exec target/release/chasqui up $(ARGS)
 
 test: setup lint ## Install what is missing, check the style, run every test
@@ -28,7 +28,7 @@ fmt: ## Format the code
 	cargo fmt --all
 
 bench: ## Measure a running deployment; ARGS="--help" shows how
-	cargo build --release --locked
+	cargo build --release --locked -p chasqui
 	@exec target/release/chasqui bench $(ARGS)
 
 secrets: ## Write .env with fresh secrets for compose, unless there is one

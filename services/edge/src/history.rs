@@ -4,7 +4,6 @@ use std::{collections::HashMap, time::Duration};
 
 use chasqui_kit::{Bus, TraceContext};
 use chasqui_proto::{
-    Pattern,
     service::{EVENTS_SINCE, MESSAGES_UNDELIVERED},
     subject, v1,
 };
@@ -12,8 +11,8 @@ use chasqui_proto::{
 use crate::{
     error::Error,
     event::{Event, Fact},
-    hub::Scope,
     position::Positions,
+    scope::Scope,
     tail,
 };
 
@@ -166,16 +165,6 @@ fn subject_of(fact: &Fact) -> Option<String> {
             Some(subject::messages_status(&tenant, &conversation).as_str().to_owned())
         }
         Fact::Conversation(_) | Fact::Stats(_) => None,
-    }
-}
-
-impl Scope {
-    /// The stored subjects whose facts belong to the scope.
-    pub(crate) fn stored(&self) -> Pattern {
-        match self {
-            Self::Tenant(tenant) => subject::messages_of_tenant(tenant),
-            Self::Contact(tenant, conversation) => subject::messages_of_conversation(tenant, conversation),
-        }
     }
 }
 

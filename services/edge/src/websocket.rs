@@ -27,8 +27,9 @@ use crate::{
     },
     event::Event,
     feed::{Greeting, Member, Membership},
-    hub::{Cursor, Scope, Wish},
+    hub::{Cursor, Wish},
     outbox::{Delivery, Frame, Outbox},
+    scope::Scope,
     service::{Edge, SocketPlace},
     speech,
 };

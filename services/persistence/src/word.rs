@@ -1,4 +1,4 @@
-//! The words that stand in the database for the numbers on the bus.
+//! The words that stand in the database for the values on the bus: their names, and what stands for a missing one.
 
 use chasqui_proto::v1::{ChannelKind, Direction, MessageType, SenderType, Status};
 
@@ -20,73 +20,36 @@ pub(crate) const SENDER_TYPES: [SenderType; 4] =
     [SenderType::User, SenderType::Ai, SenderType::Agent, SenderType::System];
 
 pub(crate) fn direction(direction: Direction) -> &'static str {
-    if direction == Direction::In { "in" } else { "out" }
+    named(direction.name()).unwrap_or(Direction::Out.name())
 }
 
 pub(crate) fn sender_type(sender: SenderType) -> &'static str {
-    match sender {
-        SenderType::User => "user",
-        SenderType::Ai => "ai",
-        SenderType::Agent => "agent",
-        SenderType::System | SenderType::Unspecified => "system",
-    }
+    named(sender.name()).unwrap_or(SenderType::System.name())
 }
 
 pub(crate) fn message_type(kind: MessageType) -> &'static str {
-    match kind {
-        MessageType::Text => "text",
-        MessageType::Image => "image",
-        MessageType::Audio => "audio",
-        MessageType::Video => "video",
-        MessageType::Document => "document",
-        MessageType::Sticker => "sticker",
-        MessageType::Location => "location",
-        MessageType::Contacts => "contacts",
-        MessageType::Reaction => "reaction",
-        MessageType::Interactive => "interactive",
-        MessageType::Button => "button",
-        MessageType::Order => "order",
-        MessageType::Edit => "edit",
-        MessageType::Revoke => "revoke",
-        MessageType::System => "system",
-        MessageType::Template => "template",
-        MessageType::Unsupported | MessageType::Unspecified => "unsupported",
-    }
+    named(kind.name()).unwrap_or(MessageType::Unsupported.name())
 }
 
 pub(crate) fn channel_kind(kind: ChannelKind) -> Option<&'static str> {
-    match kind {
-        ChannelKind::WhatsappCloud => Some("whatsapp_cloud"),
-        ChannelKind::WhatsappLinked => Some("whatsapp_linked"),
-        ChannelKind::Widget => Some("widget"),
-        ChannelKind::Unspecified => None,
-    }
+    named(kind.name())
 }
 
 pub(crate) fn read_channel_kind(word: &str) -> ChannelKind {
-    [ChannelKind::WhatsappCloud, ChannelKind::WhatsappLinked, ChannelKind::Widget]
-        .into_iter()
-        .find(|kind| channel_kind(*kind) == Some(word))
-        .unwrap_or(ChannelKind::Unspecified)
+    ChannelKind::of_name(word).unwrap_or(ChannelKind::Unspecified)
 }
 
 /// The same words as the generated column `messages.status`.
 pub(crate) fn status(status: Status) -> Option<&'static str> {
-    match status {
-        Status::Unspecified => None,
-        Status::Queued => Some("queued"),
-        Status::Sending => Some("sending"),
-        Status::Uncertain => Some("uncertain"),
-        Status::Accepted => Some("accepted"),
-        Status::Sent => Some("sent"),
-        Status::Failed => Some("failed"),
-        Status::Delivered => Some("delivered"),
-        Status::Read => Some("read"),
-        Status::Played => Some("played"),
-    }
+    named(status.name())
 }
 
 /// The status of a rank that the database holds.
 pub(crate) fn status_of_rank(rank: i16) -> Status {
     Status::try_from(i32::from(rank)).unwrap_or(Status::Unspecified)
+}
+
+/// Unspecified values have no name.
+fn named(name: &'static str) -> Option<&'static str> {
+    (!name.is_empty()).then_some(name)
 }
