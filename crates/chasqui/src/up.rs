@@ -96,6 +96,8 @@ fn variables(given: Variables, plan: &Plan, servers: &Servers, secrets: &Secrets
     variables.insert("CHASQUI__SIMULATOR__PORT".to_owned(), plan.simulator.to_string());
     let webhook = format!("http://127.0.0.1:{}/webhooks/whatsapp", plan.front());
     variables.insert("CHASQUI__SIMULATOR__WEBHOOK_URL".to_owned(), webhook);
+    // What is this open is for this machine only, unless somebody asks for more.
+    variables.entry("CHASQUI__HTTP__HOST".to_owned()).or_insert_with(|| "127.0.0.1".to_owned());
     // The widgets of a development machine have no tokens; the screen says that it is open.
     variables.entry("CHASQUI__EDGE__WIDGET_ANONYMOUS".to_owned()).or_insert_with(|| "true".to_owned());
     // The screen must not scroll away.

@@ -3,7 +3,7 @@
 use std::{
     convert::Infallible,
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, RwLock},
     time::Duration,
 };
@@ -67,9 +67,16 @@ impl Section for HttpConfig {
     const NAME: &'static str = "http";
 
     fn check(&self, problems: &mut Problems) {
-        if self.host.parse::<std::net::IpAddr>().is_err() {
+        if self.host.parse::<IpAddr>().is_err() {
             problems.add("http.host", "must be an IP address");
         }
+    }
+}
+
+impl HttpConfig {
+    /// Whether only this machine can connect.
+    pub fn is_local(&self) -> bool {
+        self.host.parse::<IpAddr>().is_ok_and(|host| host.is_loopback())
     }
 }
 

@@ -6,7 +6,9 @@ use std::{
     time::Duration,
 };
 
+use async_nats::Subscriber;
 use chasqui_kit::Bus;
+use chasqui_proto::stream::MESSAGES;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -17,7 +19,7 @@ use crate::{
     history::{Historian, History},
     log::Bounds,
     position::Positions,
-    reader::{Live, Reader, Sources},
+    reader::{self, Live, Reader, Sources},
     scope::Scope,
 };
 
@@ -111,6 +113,7 @@ impl Hub {
     /// Looks feeds over until stopped; then waits for their tasks.
     pub(crate) async fn run(self: Arc<Self>) {
         let mut disruptions = self.bus.disruptions();
+        let mut elections = self.elections().await;
         let mut sweep = tokio::time::interval(SWEEP_INTERVAL);
         loop {
             tokio::select! {
@@ -121,11 +124,20 @@ impl Hub {
                     }
                     self.each(|live| live.disturbance.set());
                 }
+                Some(_) = reader::next(&mut elections) => self.each(|live| live.disturbance.set()),
                 _ = sweep.tick() => self.sweep(),
             }
         }
         self.tasks.close();
         self.tasks.wait().await;
+    }
+
+    /// Hears when the stream gets another leader. Only the leader repeats what it stores: what was stored just before
+    /// the old one died may never have been repeated.
+    async fn elections(&self) -> Option<Subscriber> {
+        let subject = format!("$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.{}", MESSAGES.name);
+        let subscribed = self.bus.client().subscribe(subject).await;
+        subscribed.inspect_err(|error| tracing::warn!(%error, "leader elections are not heard")).ok()
     }
 
     async fn start(&self, scope: &Scope, feed: &Feed, wish: &Wish) -> Result<Start, Error> {

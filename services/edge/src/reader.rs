@@ -167,7 +167,7 @@ async fn elapsed(timer: &mut Option<Pin<Box<Sleep>>>) {
 }
 
 /// The next message of a source that may not be there.
-async fn next(source: &mut Option<Subscriber>) -> Option<async_nats::Message> {
+pub(crate) async fn next(source: &mut Option<Subscriber>) -> Option<async_nats::Message> {
     match source {
         Some(subscriber) => subscriber.next().await,
         None => std::future::pending().await,

@@ -103,6 +103,9 @@ fn notes(plan: &Plan) -> String {
 fn open(configuration: &Configuration) -> String {
     let (edge, ingest) = (&configuration.edge, &configuration.ingest);
     let mut open = vec!["the keys above are for development, and the simulator speaks as any contact"];
+    if !configuration.http.is_local() {
+        open.push("http.host lets other machines in");
+    }
     if edge.widget_anonymous {
         open.push("edge.widget_anonymous = true: anyone may read any contact's widget");
     }

@@ -176,6 +176,23 @@ async fn what_happened_while_the_node_had_lost_the_broker_is_shown_when_it_is_ba
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_new_leader_of_the_stream_is_asked_for_what_the_old_one_may_not_have_repeated() {
+    let world = World::start().await;
+    let node = Node::start(&world, "one", &[]).await;
+    let mut reads = world.bus.client().subscribe("$JS.API.DIRECT.GET.MESSAGES").await.unwrap();
+    world.bus.barrier().await.unwrap();
+    let mut client = node.staff("default", None).await;
+    client.frame().await;
+    let mut read = async || {
+        tokio::time::timeout(DEADLINE, reads.next()).await.expect("the feed reads the stream").unwrap()
+    };
+    read().await;
+    let advisory = "$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.MESSAGES";
+    world.bus.client().publish(advisory, "{}".into()).await.unwrap();
+    read().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_stops_sends_its_clients_to_another() {
     let world = World::start().await;
     let node = Node::start(&world, "one", &[]).await;
