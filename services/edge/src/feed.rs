@@ -280,7 +280,10 @@ impl Feed {
                 let Some(recent) = state.log.after(history.covered_seq) else {
                     return Err(NotJoined::Behind(Start::Now));
                 };
-                member.greet(&self.greeting(head, false, true));
+                // The cursor of a client that leaves before it has seen the first of them must not lie behind it.
+                let first = history.events.first().and_then(|event| event.seq);
+                let seq = first.map_or(head, |first| first.saturating_sub(1));
+                member.greet(&self.greeting(seq, false, true));
                 let covered_seq = history.covered_seq;
                 deliver_merged(member, history, recent);
                 return Ok(covered_seq);

@@ -226,6 +226,11 @@ impl Outbox {
         state.closed.filter(|_| state.queue.is_empty())
     }
 
+    /// Whether everything pushed so far has been taken.
+    pub fn is_empty(&self) -> bool {
+        self.state().queue.is_empty()
+    }
+
     /// The code the outbox was closed with, if it was.
     pub fn close_code(&self) -> Option<CloseCode> {
         self.state().closed
@@ -272,7 +277,9 @@ mod tests {
         assert_eq!(outbox.push("a", Delivery::Volatile), Ok(1));
         assert_eq!(outbox.push("b", Delivery::Durable), Ok(2));
         let mut frames = Vec::new();
+        assert!(!outbox.is_empty());
         assert_eq!(outbox.take_batch(&mut frames), Some(Batch { position: 2, durable: true }));
+        assert!(outbox.is_empty());
         assert_eq!(frames, [Frame::from("a"), Frame::from("b")]);
         assert_eq!(outbox.push("c", Delivery::Reply), Ok(3));
         assert_eq!(outbox.take_batch(&mut frames), Some(Batch { position: 3, durable: false }));

@@ -286,10 +286,13 @@ impl Session<'_> {
             return Err(CloseCode::HEARTBEAT_TIMEOUT);
         }
         let seq = self.membership.head();
-        // What is queued comes first: the position of a heartbeat covers everything before it.
         self.flush().await?;
+        // A heartbeat's position covers everything before it: not to be said while some of that still waits.
+        let heartbeat = self.outbox.is_empty().then(|| crm::heartbeat(seq));
         let write = async {
-            self.socket.feed(Message::Text(crm::heartbeat(seq))).await?;
+            if let Some(frame) = heartbeat {
+                self.socket.feed(Message::Text(frame)).await?;
+            }
             self.socket.send(Message::Ping(bytes::Bytes::new())).await
         };
         written(&timeout(WRITE_WAIT, write).await)
