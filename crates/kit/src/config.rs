@@ -105,7 +105,7 @@ impl Settings {
             .add_source(environment.source(Some(variables)))
             .build()
             .map_err(|error| unreadable(&error))?;
-        let sections = built.collect_sections()?;
+        let sections = built.try_deserialize().map_err(|error| unreadable(&error))?;
         Ok(Self { sections })
     }
 
@@ -175,16 +175,6 @@ where
                 .map(|item| item.parse().map_err(|error| D::Error::custom(format!("{item:?}: {error}"))))
                 .collect()
         }
-    }
-}
-
-trait CollectSections {
-    fn collect_sections(self) -> Result<HashMap<String, Value>, Problems>;
-}
-
-impl CollectSections for Layers {
-    fn collect_sections(self) -> Result<HashMap<String, Value>, Problems> {
-        self.try_deserialize::<HashMap<String, Value>>().map_err(|error| unreadable(&error))
     }
 }
 
