@@ -30,8 +30,7 @@ impl Health {
 
     /// Whether every part works. A process without parts is not ready yet.
     pub fn is_ready(&self) -> bool {
-        let parts = self.0.read().expect("no holder of this lock panics");
-        !parts.is_empty() && parts.values().all(|state| matches!(state, State::Ready))
+        all_ready(&self.0.read().expect("no holder of this lock panics"))
     }
 
     /// Every part and its state, for people.
@@ -41,8 +40,10 @@ impl Health {
             State::Ready => "ready".to_owned(),
             State::NotReady(reason) => reason.clone(),
         };
+        // Under one lock: a second one of the same thread would wait for a writer that waits for the first.
+        let ready = all_ready(&parts);
         let parts: BTreeMap<&String, String> = parts.iter().map(|(part, s)| (part, state(s))).collect();
-        json!({ "ready": self.is_ready(), "parts": parts })
+        json!({ "ready": ready, "parts": parts })
     }
 
     fn set(&self, part: &str, state: State) {
@@ -50,9 +51,31 @@ impl Health {
     }
 }
 
+fn all_ready(parts: &BTreeMap<String, State>) -> bool {
+    !parts.is_empty() && parts.values().all(|state| matches!(state, State::Ready))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn probes_and_reports_at_the_same_time_do_not_wait_for_each_other() {
+        let health = Health::default();
+        let (done, finished) = std::sync::mpsc::channel();
+        for reports in [true, true, false, false] {
+            let (health, done) = (health.clone(), done.clone());
+            std::thread::spawn(move || {
+                for _ in 0..50_000 {
+                    if reports { drop(health.report()) } else { health.ready("nats") }
+                }
+                done.send(()).unwrap();
+            });
+        }
+        for _ in 0..4 {
+            finished.recv_timeout(std::time::Duration::from_mins(1)).expect("nobody waits for ever");
+        }
+    }
 
     #[test]
     fn a_process_is_ready_when_every_part_is() {
