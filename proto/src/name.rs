@@ -1,6 +1,9 @@
 //! The names of enum values outside the bus: in JSON, in the database, in logs.
 
-use crate::v1::{AliasKind, ChannelKind, Direction, MessageType, SenderType, Status};
+use crate::v1::{
+    AgentStatus, AliasKind, BotState, CampaignStatus, ChannelKind, ChatStatus, Direction, EntryKind,
+    MessageType, PersonKind, SenderType, SessionStatus, Status,
+};
 
 macro_rules! names {
     ($($(#[$doc:meta])* $type:ident { $($value:ident = $name:literal),* $(,)? })*) => {$(
@@ -40,5 +43,27 @@ names! {
     /// The name of a kind of channel.
     ChannelKind {
         Unspecified = "", WhatsappCloud = "whatsapp_cloud", WhatsappLinked = "whatsapp_linked", Widget = "widget",
+    }
+    /// `waiting`, `assigned` or `closed`.
+    ChatStatus { Unspecified = "", Waiting = "waiting", Assigned = "assigned", Closed = "closed" }
+    /// The name of a state of a WhatsApp session.
+    SessionStatus {
+        Unspecified = "", Stopped = "stopped", Starting = "starting", ScanQr = "scan_qr", Connected = "connected",
+        Reconnecting = "reconnecting", LoggedOut = "logged_out", Failed = "failed",
+    }
+    /// `running`, `degraded` or `off`.
+    BotState { Unspecified = "", Running = "running", Degraded = "degraded", Off = "off" }
+    /// The name of a state of a campaign.
+    CampaignStatus {
+        Unspecified = "", Running = "running", Paused = "paused", Completed = "completed", Cancelled = "cancelled",
+        Failed = "failed",
+    }
+    /// What a person is to the tenant.
+    PersonKind { Unspecified = "", Contact = "contact", User = "user", Agent = "agent", Staff = "staff" }
+    /// `ACTIVE` or `INACTIVE`, as front ends and their databases write it.
+    AgentStatus { Unspecified = "", Active = "ACTIVE", Inactive = "INACTIVE" }
+    /// The name of a kind of directory entry.
+    EntryKind {
+        Unspecified = "", Tenant = "tenant", User = "user", Agent = "agent", ApiKey = "api_key", Number = "number",
     }
 }

@@ -56,3 +56,40 @@ pub const EVENTS_SINCE: Endpoint<v1::ListEvents, v1::EventPage> =
     Endpoint::new(PERSISTENCE, "persistence.events.since");
 /// The counters of a tenant.
 pub const STATS_GET: Endpoint<v1::GetStats, v1::Stats> = Endpoint::new(PERSISTENCE, "persistence.stats.get");
+
+/// Opens the chat of a conversation, or answers with the open one.
+pub const CHATS_OPEN: Endpoint<v1::OpenChat, v1::Chat> = Endpoint::new(PERSISTENCE, "persistence.chats.open");
+/// One chat.
+pub const CHATS_GET: Endpoint<v1::GetChat, v1::Chat> = Endpoint::new(PERSISTENCE, "persistence.chats.get");
+/// Open chats, oldest first.
+pub const CHATS_LIST: Endpoint<v1::ListChats, v1::ChatPage> =
+    Endpoint::new(PERSISTENCE, "persistence.chats.list");
+/// Closes a chat. Answers with the state after it.
+pub const CHATS_CLOSE: Endpoint<v1::CloseChat, v1::Chat> =
+    Endpoint::new(PERSISTENCE, "persistence.chats.close");
+/// Gives a chat to an agent, or back to the queue. Answers with the state after it.
+pub const CHATS_ASSIGN: Endpoint<v1::AssignChat, v1::Chat> =
+    Endpoint::new(PERSISTENCE, "persistence.chats.assign");
+
+/// Makes or replaces an entry of the directory.
+pub const DIRECTORY_PUT: Endpoint<v1::PutEntry, v1::DirectoryEntry> =
+    Endpoint::new(PERSISTENCE, "persistence.directory.put");
+/// One entry.
+pub const DIRECTORY_GET: Endpoint<v1::GetEntry, v1::DirectoryEntry> =
+    Endpoint::new(PERSISTENCE, "persistence.directory.get");
+/// Entries of a kind, by id.
+pub const DIRECTORY_LIST: Endpoint<v1::ListEntries, v1::EntryPage> =
+    Endpoint::new(PERSISTENCE, "persistence.directory.list");
+/// Removes an entry.
+pub const DIRECTORY_REMOVE: Endpoint<v1::RemoveEntry, v1::EntryRemoved> =
+    Endpoint::new(PERSISTENCE, "persistence.directory.remove");
+
+/// The micro service that owns the connection to each WhatsApp number.
+pub const WHATSAPP: &str = "whatsapp";
+
+/// Starts a session, or answers with the one that runs. What becomes of it is told by its state.
+pub const SESSIONS_OPEN: Endpoint<v1::OpenSession, v1::Session> =
+    Endpoint::new(WHATSAPP, "whatsapp.sessions.open");
+/// Logs a session out. Answers with the state after it.
+pub const SESSIONS_CLOSE: Endpoint<v1::CloseSession, v1::Session> =
+    Endpoint::new(WHATSAPP, "whatsapp.sessions.close");

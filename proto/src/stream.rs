@@ -47,6 +47,7 @@ pub const STATE: Stream = Stream {
         "bot.updated.>",
         "appointments.updated.>",
         "payments.updated.>",
+        "chats.updated.>",
     ],
     per_subject_max: Some(1),
     age_max_secs: None,
@@ -85,6 +86,31 @@ pub const BENCH_REPUBLISH_TO: &str = "live-bench.>";
 
 /// The KV bucket that maps a tenant's further addresses of a contact to the conversation they belong to.
 pub const DIRECTORY_BUCKET: &str = "directory";
+
+/// Where the directory keeps a tenant.
+pub fn tenant_key(tenant: &crate::Tenant) -> String {
+    format!("tenant.{tenant}")
+}
+
+/// Where the directory keeps a user: under its name as a person.
+pub fn user_key(tenant: &crate::Tenant, person: &crate::ConversationToken) -> String {
+    format!("user.{tenant}.{person}")
+}
+
+/// Where the directory keeps the agent that a user is.
+pub fn agent_key(tenant: &crate::Tenant, person: &crate::ConversationToken) -> String {
+    format!("agent.{tenant}.{person}")
+}
+
+/// Where the directory keeps a machine's key, by the lower-case hexadecimal SHA-256 of it.
+pub fn api_key_key(sha256: &str) -> String {
+    format!("key.{sha256}")
+}
+
+/// Where the directory keeps a provider's number, by its token (see `subject::messages_notice`).
+pub fn number_key(number: &crate::ConversationToken) -> String {
+    format!("number.{number}")
+}
 
 /// The key of an address in the directory.
 pub fn directory_key(tenant: &crate::Tenant, alias: &crate::ConversationToken) -> String {

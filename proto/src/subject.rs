@@ -70,6 +70,81 @@ pub fn stats_updated(tenant: &Tenant) -> Subject<v1::Stats> {
     Subject::new(format!("stats.updated.{tenant}"))
 }
 
+/// The chat of a conversation as it stands.
+pub fn chats_updated(tenant: &Tenant, conversation: &ConversationToken) -> Subject<v1::Chat> {
+    Subject::new(format!("chats.updated.{tenant}.{conversation}"))
+}
+
+/// A WhatsApp session as it stands.
+pub fn sessions_updated(tenant: &Tenant, session: &NodeToken) -> Subject<v1::Session> {
+    Subject::new(format!("sessions.updated.{tenant}.{session}"))
+}
+
+/// The bot of a tenant as it stands.
+pub fn bot_updated(tenant: &Tenant) -> Subject<v1::BotStatus> {
+    Subject::new(format!("bot.updated.{tenant}"))
+}
+
+/// A campaign as it stands.
+pub fn bulk_progress(tenant: &Tenant, campaign: &NodeToken) -> Subject<v1::BulkProgress> {
+    Subject::new(format!("bulk.progress.{tenant}.{campaign}"))
+}
+
+/// An appointment as it stands.
+pub fn appointments_updated(tenant: &Tenant, appointment: &NodeToken) -> Subject<v1::Appointment> {
+    Subject::new(format!("appointments.updated.{tenant}.{appointment}"))
+}
+
+/// A payment as it stands.
+pub fn payments_updated(tenant: &Tenant, reference: &NodeToken) -> Subject<v1::Payment> {
+    Subject::new(format!("payments.updated.{tenant}.{reference}"))
+}
+
+/// A person's connections on one node, after a change. Not stored.
+pub fn presence_changed(tenant: &Tenant, person: &ConversationToken) -> Subject<v1::Presence> {
+    Subject::new(format!("presence.changed.{tenant}.{person}"))
+}
+
+/// A node that has people of the tenant lives. Not stored.
+pub fn presence_alive(tenant: &Tenant, node: &NodeToken) -> Subject<v1::PresenceBeat> {
+    Subject::new(format!("presence.alive.{tenant}.{node}"))
+}
+
+/// Everything about who is there, in one tenant.
+pub fn presence_of_tenant(tenant: &Tenant) -> Pattern {
+    Pattern(format!("presence.*.{tenant}.*"))
+}
+
+/// Everything about who is there, in every tenant.
+pub fn presence_of_all() -> Pattern {
+    Pattern("presence.*.*.*".to_owned())
+}
+
+/// Where a node tells who is there at it.
+pub fn edge_presence(node: &NodeToken) -> Subject<v1::ListPresence> {
+    Subject::new(format!("edge.presence.{node}"))
+}
+
+/// Somebody types, or stopped. Not stored.
+pub fn typing_changed(tenant: &Tenant, conversation: &ConversationToken) -> Subject<v1::Typing> {
+    Subject::new(format!("typing.changed.{tenant}.{conversation}"))
+}
+
+/// Whoever types in a tenant.
+pub fn typing_of_tenant(tenant: &Tenant) -> Pattern {
+    Pattern(format!("typing.changed.{tenant}.*"))
+}
+
+/// Told to everyone of the tenant who is connected. Not stored.
+pub fn announcements_made(tenant: &Tenant) -> Subject<v1::Announcement> {
+    Subject::new(format!("announcements.made.{tenant}"))
+}
+
+/// Where a node that listens for all contacts of a tenant is asked.
+pub fn edge_contacts_of_tenant(tenant: &Tenant) -> Pattern {
+    Pattern(format!("edge.contacts.{tenant}.*"))
+}
+
 /// A node's sign of life to itself. It goes through the stream whose republishing it proves; only the newest is kept.
 pub fn messages_canary(node: &NodeToken) -> Subject<v1::Canary> {
     Subject::new(format!("messages.canary._nodes.{node}"))
@@ -184,6 +259,16 @@ pub fn payload_type(subject: &str) -> Option<&'static str> {
         ("messages", "canary") => "chasqui.v1.Canary",
         ("conversations", "updated") => "chasqui.v1.Conversation",
         ("stats", "updated") => "chasqui.v1.Stats",
+        ("chats", "updated") => "chasqui.v1.Chat",
+        ("sessions", "updated") => "chasqui.v1.Session",
+        ("bot", "updated") => "chasqui.v1.BotStatus",
+        ("bulk", "progress") => "chasqui.v1.BulkProgress",
+        ("appointments", "updated") => "chasqui.v1.Appointment",
+        ("payments", "updated") => "chasqui.v1.Payment",
+        ("presence", "changed") => "chasqui.v1.Presence",
+        ("presence", "alive") => "chasqui.v1.PresenceBeat",
+        ("typing", "changed") => "chasqui.v1.Typing",
+        ("announcements", "made") => "chasqui.v1.Announcement",
         _ => return None,
     })
 }
@@ -210,6 +295,17 @@ mod tests {
         check(&messages_notice(&tenant, "102290129340398"), "messages.notice.default.102290129340398");
         check(&conversations_updated(&tenant, &conversation), "conversations.updated.default.5491100000001");
         check(&stats_updated(&tenant), "stats.updated.default");
+        let name = NodeToken::new("main");
+        check(&chats_updated(&tenant, &conversation), "chats.updated.default.5491100000001");
+        check(&sessions_updated(&tenant, &name), "sessions.updated.default.main");
+        check(&bot_updated(&tenant), "bot.updated.default");
+        check(&bulk_progress(&tenant, &name), "bulk.progress.default.main");
+        check(&appointments_updated(&tenant, &name), "appointments.updated.default.main");
+        check(&payments_updated(&tenant, &name), "payments.updated.default.main");
+        check(&presence_changed(&tenant, &conversation), "presence.changed.default.5491100000001");
+        check(&presence_alive(&tenant, &name), "presence.alive.default.main");
+        check(&typing_changed(&tenant, &conversation), "typing.changed.default.5491100000001");
+        check(&announcements_made(&tenant), "announcements.made.default");
         check(&messages_canary(&NodeToken::new("edge 1")), "messages.canary._nodes.edge-1");
     }
 

@@ -5,8 +5,10 @@ use std::fmt::Write as _;
 use chasqui_proto::{
     ConversationToken, Tenant, header,
     service::{
-        CONVERSATIONS_GET, CONVERSATIONS_LIST, CONVERSATIONS_MARK_READ, EVENTS_SINCE, Endpoint,
-        MESSAGES_LIST, MESSAGES_UNDELIVERED, STATS_GET,
+        CHATS_ASSIGN, CHATS_CLOSE, CHATS_GET, CHATS_LIST, CHATS_OPEN, CONVERSATIONS_GET, CONVERSATIONS_LIST,
+        CONVERSATIONS_MARK_READ, DIRECTORY_GET, DIRECTORY_LIST, DIRECTORY_PUT, DIRECTORY_REMOVE,
+        EVENTS_SINCE, Endpoint, MESSAGES_LIST, MESSAGES_UNDELIVERED, SESSIONS_CLOSE, SESSIONS_OPEN,
+        STATS_GET,
     },
     stream, subject,
 };
@@ -33,7 +35,7 @@ fn streams_keep_their_names_subjects_and_limits() {
         "\
 MESSAGES | messages.> | per subject all | days 7 | window 1200 s | republished true
 STATE | conversations.updated.> stats.updated.> bulk.progress.> sessions.updated.> bot.updated.> \
-appointments.updated.> payments.updated.> | per subject 1 | days for ever | window 120 s | republished true
+appointments.updated.> payments.updated.> chats.updated.> | per subject 1 | days for ever | window 120 s | republished true
 DLQ | dlq.> | per subject all | days 30 | window 1200 s | republished false
 "
     );
@@ -60,6 +62,12 @@ fn subjects_keep_their_names() {
         subject::dead_letter("persistence", fact.as_str()).as_str(),
         "dlq.persistence.messages.in.default.5491100000001"
     );
+    let node = subject::NodeToken::new("edge-1");
+    assert_eq!(subject::edge_contacts_of_tenant(&tenant).as_str(), "edge.contacts.default.*");
+    assert_eq!(subject::edge_presence(&node).as_str(), "edge.presence.edge-1");
+    assert_eq!(subject::presence_of_tenant(&tenant).as_str(), "presence.*.default.*");
+    assert_eq!(subject::presence_of_all().as_str(), "presence.*.*.*");
+    assert_eq!(subject::typing_of_tenant(&tenant).as_str(), "typing.changed.default.*");
     assert_eq!(
         subject::persisted().map(|pattern| pattern.as_str().to_owned()),
         ["messages.in.>", "messages.out.>", "messages.status.>"]
@@ -79,6 +87,17 @@ fn requests_keep_their_subjects_and_types() {
         line(MESSAGES_UNDELIVERED),
         line(EVENTS_SINCE),
         line(STATS_GET),
+        line(CHATS_OPEN),
+        line(CHATS_GET),
+        line(CHATS_LIST),
+        line(CHATS_CLOSE),
+        line(CHATS_ASSIGN),
+        line(DIRECTORY_PUT),
+        line(DIRECTORY_GET),
+        line(DIRECTORY_LIST),
+        line(DIRECTORY_REMOVE),
+        line(SESSIONS_OPEN),
+        line(SESSIONS_CLOSE),
     ];
     assert_eq!(
         table,
@@ -90,6 +109,17 @@ fn requests_keep_their_subjects_and_types() {
             "persistence persistence.messages.undelivered ListUndelivered -> UndeliveredPage",
             "persistence persistence.events.since ListEvents -> EventPage",
             "persistence persistence.stats.get GetStats -> Stats",
+            "persistence persistence.chats.open OpenChat -> Chat",
+            "persistence persistence.chats.get GetChat -> Chat",
+            "persistence persistence.chats.list ListChats -> ChatPage",
+            "persistence persistence.chats.close CloseChat -> Chat",
+            "persistence persistence.chats.assign AssignChat -> Chat",
+            "persistence persistence.directory.put PutEntry -> DirectoryEntry",
+            "persistence persistence.directory.get GetEntry -> DirectoryEntry",
+            "persistence persistence.directory.list ListEntries -> EntryPage",
+            "persistence persistence.directory.remove RemoveEntry -> EntryRemoved",
+            "whatsapp whatsapp.sessions.open OpenSession -> Session",
+            "whatsapp whatsapp.sessions.close CloseSession -> Session",
         ]
     );
 }

@@ -9,6 +9,9 @@ use chasqui_proto::v1::{
 };
 use prost::Name;
 
+#[path = "samples/people.rs"]
+mod people;
+
 /// A payload as it is frozen.
 pub(crate) struct Sample {
     /// The name of its files.
@@ -19,7 +22,7 @@ pub(crate) struct Sample {
     pub(crate) bytes: Vec<u8>,
 }
 
-fn sample<P: Name>(file: &'static str, payload: &P) -> Sample {
+pub(crate) fn sample<P: Name>(file: &'static str, payload: &P) -> Sample {
     Sample { file, type_name: P::full_name(), bytes: payload.encode_to_vec() }
 }
 
@@ -53,23 +56,26 @@ pub(crate) fn all() -> Vec<Sample> {
         sample("get-stats", &GetStats { tenant: tenant() }),
         sample("mark-read", &MarkRead { tenant: tenant(), conversation: token() }),
         sample("find-contact", &FindContact {}),
-        sample("contact-found", &ContactFound { node: "edge-1".to_owned() }),
+        sample("contact-found", &ContactFound { node: "edge-1".to_owned(), absent: false }),
     ]
+    .into_iter()
+    .chain(people::all())
+    .collect()
 }
 
 const OCCURRED_AT_MS: i64 = 1_760_000_000_123;
 const RECEIVED_AT_MS: i64 = 1_760_000_000_456;
 const SENT_AT_MS: i64 = 1_760_000_000_789;
 
-fn tenant() -> String {
+pub(crate) fn tenant() -> String {
     "default".to_owned()
 }
 
-fn token() -> String {
+pub(crate) fn token() -> String {
     "5491100000001".to_owned()
 }
 
-fn cursor() -> String {
+pub(crate) fn cursor() -> String {
     "MTc2MDAwMDAwMDEyMzo0Mg".to_owned()
 }
 
@@ -158,7 +164,7 @@ fn message() -> Message {
     }
 }
 
-fn status() -> MessageStatus {
+pub(crate) fn status() -> MessageStatus {
     MessageStatus {
         id: "7b3f9a52-5a3c-5d83-8b43-3b4c7d8a0f11".to_owned(),
         tenant: tenant(),
@@ -172,6 +178,7 @@ fn status() -> MessageStatus {
         raw: br#"{"id":"wamid.A","status":"delivered"}"#.as_slice().into(),
         occurred_at_ms: OCCURRED_AT_MS,
         received_at_ms: RECEIVED_AT_MS,
+        reader_id: String::new(),
     }
 }
 

@@ -38,7 +38,7 @@ impl Doorbell {
         let mut questions = subscribed.map_err(|error| Error::Subscribe(error.to_string()))?;
         let stop = CancellationToken::new();
         let (client, stopped) = (bus.client().clone(), stop.clone());
-        let found = v1::ContactFound { node: node.to_string() };
+        let found = v1::ContactFound { node: node.to_string(), absent: false };
         tasks.spawn(async move {
             let answer = Bytes::from(found.encode_to_vec());
             while let Some(Some(question)) = stopped.run_until_cancelled(questions.next()).await {

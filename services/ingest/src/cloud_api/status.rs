@@ -31,6 +31,7 @@ pub(super) fn read<'a>(reader: &Reader<'a>, raw: &'a RawValue, change: &Change<'
         raw: reader.verbatim(raw),
         occurred_at_ms: reader.occurred_at_ms(&object),
         received_at_ms: reader.received_at_ms,
+        reader_id: String::new(),
     })
 }
 
