@@ -110,10 +110,20 @@ impl Process {
         Ok(())
     }
 
-    /// Starts the simulator, which has a port of its own and nothing to do with NATS.
+    /// Starts the simulator, which has a port of its own, and to do with NATS only as a linked device.
     pub(crate) fn simulate(&mut self, configuration: &Configuration) {
         let (config, metrics, stop) = (configuration.simulator.clone(), self.metrics.clone(), self.stop());
-        let simulator = chasqui_simulator::run(config, metrics, stop);
+        let (nats, name) = (configuration.nats.clone(), format!("chasqui-simulator-{}", self.node));
+        let simulator = async move {
+            let bus = match config.linked_devices {
+                true => match stop.run_until_cancelled(first_connection(&name, &nats)).await {
+                    Some(connected) => Some(connected.map_err(|error| error.to_string())?),
+                    None => return Ok(()),
+                },
+                false => None,
+            };
+            told(chasqui_simulator::run(config, metrics, bus, stop).await)
+        };
         self.supervisor.spawn(Service::Simulator.name(), exit::of(Service::Simulator), simulator);
     }
 

@@ -94,6 +94,7 @@ fn variables(given: Variables, plan: &Plan, servers: &Servers, secrets: &Secrets
     variables.insert("NATS_URL".to_owned(), servers.nats_url().to_owned());
     variables.insert("DATABASE_URL".to_owned(), servers.database_url().to_owned());
     variables.insert("CHASQUI__SIMULATOR__PORT".to_owned(), plan.simulator.to_string());
+    variables.insert("CHASQUI__SIMULATOR__LINKED_DEVICES".to_owned(), "true".to_owned());
     let webhook = format!("http://127.0.0.1:{}/webhooks/whatsapp", plan.front());
     variables.insert("CHASQUI__SIMULATOR__WEBHOOK_URL".to_owned(), webhook);
     // What is this open is for this machine only, unless somebody asks for more.

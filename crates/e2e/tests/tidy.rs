@@ -63,6 +63,7 @@ fn the_broker_client_stays_behind_kit_where_it_can() {
         "chasqui-edge",
         "chasqui-ingest",
         "chasqui-persistence",
+        "chasqui-simulator",
         "chasqui-e2e",
     ];
     check_only_on("async-nats", &with_client);

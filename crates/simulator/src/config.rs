@@ -21,6 +21,9 @@ pub struct Config {
     /// The first pause before a refused webhook is posted again, milliseconds; it doubles with each try. Default
     /// 1,000.
     pub retry_pause_ms: u64,
+    /// Whether it plays linked devices too: WhatsApp sessions opened by scanning a QR. It then connects to NATS and
+    /// stands in for the service that owns the numbers. Default false.
+    pub linked_devices: bool,
 }
 
 impl Default for Config {
@@ -32,6 +35,7 @@ impl Default for Config {
             app_secret: None,
             phone_number_id: "100000000000001".to_owned(),
             retry_pause_ms: 1_000,
+            linked_devices: false,
         }
     }
 }

@@ -16,6 +16,9 @@ pub enum Error {
     /// The HTTP client cannot be made.
     #[error("the simulator has no HTTP client: {0}")]
     Client(reqwest::Error),
+    /// It cannot answer on NATS.
+    #[error(transparent)]
+    Serve(#[from] chasqui_kit::serve::ServeError),
 }
 
 impl Coded for Error {
@@ -23,6 +26,7 @@ impl Coded for Error {
         match self {
             Self::Listen { .. } => Code::Unavailable,
             Self::Client(_) => Code::Internal,
+            Self::Serve(error) => error.code(),
         }
     }
 }

@@ -5,6 +5,7 @@ pub mod error;
 mod service;
 
 mod delivery;
+mod linked;
 mod phone;
 
 pub mod payload;

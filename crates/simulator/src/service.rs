@@ -10,6 +10,7 @@ use axum::{
     routing::{get, post},
 };
 use chasqui_kit::{
+    Bus,
     door::{Door, HttpConfig},
     health::Health,
     telemetry::Metrics,
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Config, Error,
     delivery::{Answer, Delivery},
+    linked::{self, Devices},
     payload,
     phone::{self, PhoneError},
 };
@@ -28,19 +30,35 @@ use crate::{
 const NAME: &str = "simulator";
 
 /// Binds `config.port` and plays the outside world until stopped. `metrics` are the process's, shown at its port too.
-pub async fn run(config: Config, metrics: Metrics, stop: CancellationToken) -> Result<(), Error> {
+/// With a `bus` it plays linked devices as well.
+pub async fn run(
+    config: Config,
+    metrics: Metrics,
+    bus: Option<Bus>,
+    stop: CancellationToken,
+) -> Result<(), Error> {
     let http = HttpConfig { port: config.port, host: config.host.clone(), further_ports: Vec::new() };
     let refused = |cause| Error::Listen { host: config.host.clone(), cause };
     let listeners = Door::bind(&http).map_err(refused)?;
     let delivery = Delivery::new(&config, stop.clone())?;
     let health = Health::default();
     let door = Door::new(&health, &metrics);
-    let mounted = door.mount(NAME, routes(&config, delivery.clone()));
+    let mut offered = routes(&config, delivery.clone());
+    let mut responder = None;
+    if let Some(bus) = bus {
+        let devices = Devices::new(bus, format!("http://{}:{}", config.host, config.port));
+        responder = Some(devices.answer(stop.clone()).await?);
+        offered = offered.merge(linked::routes(devices));
+    }
+    let mounted = door.mount(NAME, offered);
     health.ready(NAME);
     tracing::info!(port = config.port, webhooks_to = config.webhook_url, "the simulator is ready");
     door.open(listeners, stop).await;
     drop(mounted);
     delivery.stopped().await;
+    if let Some(responder) = responder {
+        responder.stopped().await;
+    }
     Ok(())
 }
 
@@ -82,6 +100,9 @@ async fn describe(State(world): State<Arc<World>>) -> Json<Value> {
             ],
             "POST /phones/{number}/statuses": [{ "id": "wamid…", "status": "delivered" }],
             "?duplicate=true": "delivers the same webhook twice",
+            "POST /linked/{tenant}/{session}/scan": [{ "phone": "5491100000090" }],
+            "POST /linked/{tenant}/{session}/messages": [{ "from": "5491100000001", "text": "hola" }],
+            "POST /linked/{tenant}/{session}/logout": [],
         },
     }))
 }
