@@ -4,13 +4,21 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=chasqui");
-    let files = ["message", "state", "query", "presence", "directory"].map(|name| format!("chasqui/v1/{name}.proto"));
+    let files = ["message", "state", "query", "presence", "directory", "forward"]
+        .map(|name| format!("chasqui/v1/{name}.proto"));
     let mut compiler = protox::Compiler::new(["."])?;
     compiler.include_imports(true).open_files(files)?;
     let descriptors = PathBuf::from(env::var("OUT_DIR")?).join("descriptors.bin");
     fs::write(descriptors, compiler.encode_file_descriptor_set())?;
     prost_build::Config::new()
-        .bytes([".chasqui.v1.Message.raw", ".chasqui.v1.MessageStatus.raw", ".chasqui.v1.ProviderNotice.raw", ".chasqui.v1.Announcement.data"])
+        .bytes([
+            ".chasqui.v1.Message.raw",
+            ".chasqui.v1.MessageStatus.raw",
+            ".chasqui.v1.ProviderNotice.raw",
+            ".chasqui.v1.Announcement.data",
+            ".chasqui.v1.ForwardRequest.body",
+            ".chasqui.v1.BridgeFrame.binary",
+        ])
         .enable_type_names()
         .compile_fds(compiler.file_descriptor_set())?;
     Ok(())

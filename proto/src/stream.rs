@@ -112,6 +112,18 @@ pub fn number_key(number: &crate::ConversationToken) -> String {
     format!("number.{number}")
 }
 
+/// The keys of every entry of a kind, with wildcards.
+pub fn entries_of(kind: crate::v1::EntryKind) -> &'static str {
+    match kind {
+        crate::v1::EntryKind::Tenant => "tenant.*",
+        crate::v1::EntryKind::User => "user.*.*",
+        crate::v1::EntryKind::Agent => "agent.*.*",
+        crate::v1::EntryKind::ApiKey => "key.*",
+        crate::v1::EntryKind::Number => "number.*",
+        crate::v1::EntryKind::Unspecified => "none",
+    }
+}
+
 /// The key of an address in the directory.
 pub fn directory_key(tenant: &crate::Tenant, alias: &crate::ConversationToken) -> String {
     format!("alias.{tenant}.{alias}")

@@ -155,6 +155,12 @@ pub fn edge_contacts(tenant: &Tenant, conversation: &ConversationToken) -> Subje
     Subject::new(format!("edge.contacts.{tenant}.{conversation}"))
 }
 
+/// Where a node hears of its Engine.IO sessions from the nodes that their clients reached instead, and of the
+/// WebSockets it holds for other nodes' sessions.
+pub fn edge_engineio(node: &NodeToken) -> Subject<v1::Forward> {
+    Subject::new(format!("edge.engineio.{node}"))
+}
+
 /// A message that `service` could not handle: the original's subject follows.
 pub fn dead_letter(service: &'static str, original: &str) -> Subject<()> {
     Subject::new(format!("dlq.{service}.{original}"))
@@ -178,6 +184,16 @@ pub fn live_tenant_wide(tenant: &Tenant) -> Pattern {
 /// Everything stored that concerns one conversation, as it happens.
 pub fn live_conversation(tenant: &Tenant, conversation: &ConversationToken) -> Pattern {
     Pattern(format!("{LIVE_PREFIX}*.*.{tenant}.{conversation}"))
+}
+
+/// Every appointment of a tenant, as it changes.
+pub fn live_appointments_of_tenant(tenant: &Tenant) -> Pattern {
+    Pattern(format!("{LIVE_PREFIX}appointments.updated.{tenant}.*"))
+}
+
+/// Every payment of a tenant, as it changes.
+pub fn live_payments_of_tenant(tenant: &Tenant) -> Pattern {
+    Pattern(format!("{LIVE_PREFIX}payments.updated.{tenant}.*"))
 }
 
 /// The stored messages and statuses of one tenant.
@@ -269,6 +285,7 @@ pub fn payload_type(subject: &str) -> Option<&'static str> {
         ("presence", "alive") => "chasqui.v1.PresenceBeat",
         ("typing", "changed") => "chasqui.v1.Typing",
         ("announcements", "made") => "chasqui.v1.Announcement",
+        ("edge", "engineio") => "chasqui.v1.Forward",
         _ => return None,
     })
 }
@@ -307,6 +324,7 @@ mod tests {
         check(&typing_changed(&tenant, &conversation), "typing.changed.default.5491100000001");
         check(&announcements_made(&tenant), "announcements.made.default");
         check(&messages_canary(&NodeToken::new("edge 1")), "messages.canary._nodes.edge-1");
+        check(&edge_engineio(&NodeToken::new("edge 1")), "edge.engineio.edge-1");
     }
 
     #[test]

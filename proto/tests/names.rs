@@ -65,6 +65,7 @@ fn subjects_keep_their_names() {
     let node = subject::NodeToken::new("edge-1");
     assert_eq!(subject::edge_contacts_of_tenant(&tenant).as_str(), "edge.contacts.default.*");
     assert_eq!(subject::edge_presence(&node).as_str(), "edge.presence.edge-1");
+    assert_eq!(subject::edge_engineio(&node).as_str(), "edge.engineio.edge-1");
     assert_eq!(subject::presence_of_tenant(&tenant).as_str(), "presence.*.default.*");
     assert_eq!(subject::presence_of_all().as_str(), "presence.*.*.*");
     assert_eq!(subject::typing_of_tenant(&tenant).as_str(), "typing.changed.default.*");

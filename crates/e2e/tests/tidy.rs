@@ -26,12 +26,15 @@ fn arrows_point_from_proto_to_kit_to_services_to_the_binary_to_the_stories() {
     let mut allowed = BTreeMap::from([
         ("chasqui-proto", vec![]),
         ("chasqui-testkit", vec![]),
+        ("chasqui-websocket", vec![]),
         ("chasqui-kit", vec!["chasqui-proto"]),
         ("chasqui-simulator", below_services.to_vec()),
         ("chasqui-bench", below_services.to_vec()),
+        ("chasqui-directory", below_services.to_vec()),
+        ("chasqui-presence", below_services.to_vec()),
     ]);
     for service in SERVICES {
-        allowed.insert(service, below_services.to_vec());
+        allowed.insert(service, [below_services, &["chasqui-directory", "chasqui-presence", "chasqui-websocket"]].concat());
     }
     let mut below_stories: Vec<&str> = allowed.keys().copied().collect();
     allowed.insert("chasqui", below_stories.clone());
@@ -59,6 +62,7 @@ fn the_broker_client_stays_behind_kit_where_it_can() {
         "chasqui-kit",
         "chasqui-testkit",
         "chasqui-bench",
+        "chasqui-directory",
         "chasqui",
         "chasqui-edge",
         "chasqui-ingest",

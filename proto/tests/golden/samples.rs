@@ -9,6 +9,8 @@ use chasqui_proto::v1::{
 };
 use prost::Name;
 
+#[path = "samples/forward.rs"]
+mod forward;
 #[path = "samples/people.rs"]
 mod people;
 
@@ -60,6 +62,7 @@ pub(crate) fn all() -> Vec<Sample> {
     ]
     .into_iter()
     .chain(people::all())
+    .chain(forward::all())
     .collect()
 }
 
