@@ -32,6 +32,12 @@ pub struct Config {
     pub retry_pause_max_ms: u64,
     /// How often the counters of a tenant are published at most, milliseconds. Default 250.
     pub stats_interval_ms: u64,
+    /// How long the chats of an agent whose last connection ended stay its own, milliseconds; then another one gets
+    /// them. Default 30,000.
+    pub agent_grace_ms: u64,
+    /// How often each replica looks for chats that are due without anybody asking, milliseconds: the grace of an agent
+    /// ended, an agent became active. Default 1,000.
+    pub chats_interval_ms: u64,
 }
 
 impl Default for Config {
@@ -46,6 +52,8 @@ impl Default for Config {
             attempts_max: 10,
             retry_pause_max_ms: 2_000,
             stats_interval_ms: 250,
+            agent_grace_ms: 30_000,
+            chats_interval_ms: 1_000,
         }
     }
 }
@@ -75,6 +83,12 @@ impl Section for Config {
         require(self.attempts_max >= 1, "attempts_max", "must be at least 1");
         require(self.retry_pause_max_ms >= 1, "retry_pause_max_ms", "must be at least 1");
         require(self.stats_interval_ms >= 1, "stats_interval_ms", "must be at least 1");
+        require(self.agent_grace_ms <= 86_400_000, "agent_grace_ms", "must be at most 86400000, a day");
+        require(
+            (1..=60_000).contains(&self.chats_interval_ms),
+            "chats_interval_ms",
+            "must be 1 to 60000: this late a chat may leave its agent",
+        );
     }
 }
 
@@ -89,6 +103,14 @@ impl Config {
 
     pub(crate) fn retry_pause_max(&self) -> Duration {
         Duration::from_millis(self.retry_pause_max_ms)
+    }
+
+    pub(crate) fn agent_grace(&self) -> Duration {
+        Duration::from_millis(self.agent_grace_ms)
+    }
+
+    pub(crate) fn chats_interval(&self) -> Duration {
+        Duration::from_millis(self.chats_interval_ms)
     }
 
     pub(crate) fn stats_interval(&self) -> Duration {

@@ -33,6 +33,8 @@ pub(crate) struct Conversation {
     pub(crate) last_message_at: Option<OffsetDateTime>,
     pub(crate) last_seq: i64,
     pub(crate) last_out_seq: i64,
+    /// Position of the newest message when everything was last marked as read.
+    pub(crate) read_seq: i64,
     pub(crate) awaiting_seq: Option<i64>,
     pub(crate) awaiting_reply_since: Option<OffsetDateTime>,
 }
@@ -64,6 +66,13 @@ impl Conversation {
             self.channel_number = fact::text(&channel.display_phone_number);
             self.channel_account_id = fact::text(&channel.account_id);
         }
+    }
+
+    /// The agent's side has read a message of the contact. Says whether that makes one less unread.
+    pub(crate) fn read(&mut self, seq: i64) -> bool {
+        let lowers = seq > self.read_seq && self.unread_count > 0;
+        self.unread_count -= i32::from(lowers);
+        lowers
     }
 
     /// Names are taken from the newest message that has any, and only those it has.

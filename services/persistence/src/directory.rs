@@ -1,5 +1,12 @@
-//! The directory: which conversation the further addresses of a contact belong to, for those who must know before
+//! The directory: who belongs to the tenants, and which conversation the further addresses of a contact belong to, for those who must know before
 //! they publish.
+
+mod administration;
+mod entry;
+mod replication;
+
+pub(crate) use administration::Administration;
+pub(crate) use replication::Replication;
 
 use async_nats::jetstream::kv::Store;
 use chasqui_kit::{Bus, publish::PublishError};

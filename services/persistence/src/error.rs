@@ -39,6 +39,14 @@ pub enum Error {
         /// What would be right.
         expected: String,
     },
+    /// A part of a request contradicts what is stored.
+    #[error("{field}: {problem}")]
+    Conflict {
+        /// Which part.
+        field: &'static str,
+        /// What is in the way.
+        problem: &'static str,
+    },
     /// What was asked for does not exist in the tenant.
     #[error("there is no such {0}")]
     NotFound(&'static str),
@@ -60,6 +68,7 @@ impl Coded for Error {
             Self::Consume(error) => error.code(),
             Self::Serve(error) => error.code(),
             Self::Publish(error) => error.code(),
+            Self::Conflict { .. } => Code::Conflict,
             Self::NotFound(_) => Code::NotFound,
             Self::Position(_) => Code::Unavailable,
         }

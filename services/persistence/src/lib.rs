@@ -5,6 +5,7 @@ mod error;
 mod service;
 
 // What is stored, and what it means.
+mod chat;
 mod conversation;
 mod counters;
 mod fact;
@@ -15,10 +16,13 @@ mod response;
 mod word;
 
 // The stream, the database, and those who ask.
+mod chats;
+mod chats_watch;
 mod consumer;
 mod directory;
 mod meter;
 mod position;
+mod presence;
 mod queries;
 mod state;
 mod stats;

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use chasqui_kit::clock;
 
-use crate::{fact::Fact, store::write::Written};
+use crate::{
+    fact::Fact,
+    store::{queue::Given, write::Written},
+};
 
 /// A batch was taken from the stream.
 pub(crate) fn batch(size: usize) {
@@ -25,6 +28,29 @@ pub(crate) fn committed(took: Duration, facts: &[&Fact], written: &Written) {
         let lag_ms = u64::try_from(clock::now_ms() - received_at_ms).unwrap_or_default();
         metrics::histogram!("chasqui_persistence_lag_seconds").record(Duration::from_millis(lag_ms));
     }
+}
+
+/// Chats were given to agents.
+pub(crate) fn chats_given(given: &[Given]) {
+    for chat in given {
+        metrics::counter!("chasqui_chats_assigned_total").increment(1);
+        if chat.again {
+            metrics::counter!("chasqui_chats_reassigned_total").increment(1);
+        }
+        let waited = Duration::from_millis(u64::try_from(chat.waited_ms).unwrap_or_default());
+        metrics::histogram!("chasqui_chats_wait_seconds").record(waited);
+    }
+}
+
+/// How many chats wait for an agent, in all tenants.
+pub(crate) fn chats_waiting(count: i64) {
+    metrics::gauge!("chasqui_chats_waiting").set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
+}
+
+/// Users were marked as online or as not.
+pub(crate) fn users_marked(count: usize) {
+    let count = u64::try_from(count).unwrap_or(u64::MAX);
+    metrics::counter!("chasqui_persistence_rows_total", "table" => "users").increment(count);
 }
 
 /// Something is tried again because `whom` is away.

@@ -10,7 +10,9 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
+    chats::Chats,
     counters,
+    directory::{Administration, Replication},
     error::Error,
     fact, page,
     position::Positions,
@@ -38,6 +40,7 @@ pub(crate) struct Queries {
     pub(crate) pool: PgPool,
     pub(crate) positions: Positions,
     pub(crate) changed: Changed,
+    pub(crate) chats: Chats,
 }
 
 impl Queries {
@@ -62,6 +65,10 @@ impl Queries {
         answer!(MESSAGES_UNDELIVERED, list_undelivered);
         answer!(EVENTS_SINCE, list_events);
         answer!(STATS_GET, get_stats);
+        self.chats.answer(&responder).await?;
+        let replication = Replication::new(&self.platform.bus, &self.pool);
+        let (pool, chats) = (self.pool.clone(), self.chats.clone());
+        Administration { pool, replication, chats }.answer(&responder).await?;
         Ok(responder)
     }
 
@@ -213,7 +220,8 @@ fn conversation_of(tenant: &Tenant, event: &v1::StoredEvent) -> Option<Uuid> {
     Some(ConversationId::of(tenant, &token.parse().ok()?).0)
 }
 
-fn tenant(name: &str) -> Result<Tenant, Error> {
+/// The tenant that a request names.
+pub(crate) fn tenant(name: &str) -> Result<Tenant, Error> {
     name.parse().map_err(|error| Error::Invalid { field: "tenant", expected: format!("{error}") })
 }
 
@@ -223,7 +231,7 @@ fn bounded(asked: u32, max: u32) -> u32 {
 }
 
 /// One row more than a page shows tells whether another follows.
-fn one_more(limit: usize) -> i64 {
+pub(crate) fn one_more(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
 }
 

@@ -7,11 +7,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Config, PART,
+    chats::Chats,
     consumer::{self, Writer},
-    directory::Directory,
+    directory::{Directory, Replication},
     error::Error,
     pause::Pause,
     position::Positions,
+    presence,
     queries::Queries,
     stats::{self, Changed},
     store,
@@ -27,13 +29,18 @@ pub async fn run(config: Config, platform: Platform, stop: CancellationToken) ->
     let pool = store::pool(database_url, config.connections_max)?;
     let (changed, stop) = (Changed::default(), stop.child_token());
     let telling = stats::tell(&platform, &pool, &changed, config.stats_interval(), &stop);
+    let chats = Chats::new(pool.clone(), config.agent_grace());
+    let watching = chats.watch(&platform, config.chats_interval(), config.retry_pause_max(), &stop);
+    let replication = Replication::new(&platform.bus, &pool);
+    let replicating = replication.run(config.retry_pause_max(), &stop);
+    let marking = presence::keep(&platform.bus, &pool, &chats, config.retry_pause_max(), &stop);
     let storing = async {
-        let outcome = Box::pin(store_and_answer(&config, &platform, &pool, &changed, &stop)).await;
+        let outcome = Box::pin(store_and_answer(&config, &platform, &pool, &changed, &chats, &stop)).await;
         // Nothing is left to tell once nothing is stored.
         stop.cancel();
         outcome
     };
-    let ((), outcome) = tokio::join!(telling, storing);
+    let ((), (), (), (), outcome) = tokio::join!(telling, watching, marking, replicating, storing);
     pool.close().await;
     platform.health.not_ready(PART, "stopped");
     outcome
@@ -53,12 +60,13 @@ async fn store_and_answer(
     platform: &Platform,
     pool: &PgPool,
     changed: &Changed,
+    chats: &Chats,
     stop: &CancellationToken,
 ) -> Result<(), Error> {
     let mut responder = None;
     let mut pause = Pause::up_to(config.retry_pause_max());
     while !stop.is_cancelled() {
-        let error = match prepare(config, platform, pool, changed, stop).await {
+        let error = match prepare(config, platform, pool, changed, chats, stop).await {
             Ok((writer, consumer, queries)) => {
                 if responder.is_none() {
                     responder = Some(queries.start(stop.clone()).await?);
@@ -98,6 +106,7 @@ async fn prepare(
     platform: &Platform,
     pool: &PgPool,
     changed: &Changed,
+    chats: &Chats,
     stop: &CancellationToken,
 ) -> Result<(Writer, async_nats::jetstream::consumer::PullConsumer, Queries), Error> {
     stream::ensure_all(&platform.bus).await?;
@@ -113,7 +122,8 @@ async fn prepare(
     };
     let positions = Positions::new(&platform.bus, consumer.clone()).await?;
     let (platform, pool, changed) = (platform.clone(), pool.clone(), changed.clone());
-    Ok((writer, consumer, Queries { platform, pool, positions, changed }))
+    let chats = chats.clone();
+    Ok((writer, consumer, Queries { platform, pool, positions, changed, chats }))
 }
 
 /// Whether waiting helps: something is away, or the schema is not there yet.

@@ -1,12 +1,17 @@
 //! The database: one transaction a batch.
 
 pub(crate) mod aliases;
+pub(crate) mod chats;
 pub(crate) mod conversations;
 pub(crate) mod counters;
+pub(crate) mod directory;
 pub(crate) mod events;
 pub(crate) mod messages;
+pub(crate) mod presence;
+pub(crate) mod queue;
 pub(crate) mod states;
 pub(crate) mod statuses;
+pub(crate) mod told;
 pub(crate) mod write;
 
 use std::{str::FromStr, time::Duration};

@@ -1,6 +1,6 @@
 //! The words that stand in the database for the values on the bus: their names, and what stands for a missing one.
 
-use chasqui_proto::v1::{ChannelKind, Direction, MessageType, SenderType, Status};
+use chasqui_proto::v1::{ChannelKind, ChatStatus, Direction, MessageType, SenderType, Status};
 
 /// Every status that is counted, lowest first.
 pub(crate) const STATUSES: [Status; 9] = [
@@ -37,6 +37,10 @@ pub(crate) fn channel_kind(kind: ChannelKind) -> Option<&'static str> {
 
 pub(crate) fn read_channel_kind(word: &str) -> ChannelKind {
     ChannelKind::of_name(word).unwrap_or(ChannelKind::Unspecified)
+}
+
+pub(crate) fn read_chat_status(word: &str) -> ChatStatus {
+    ChatStatus::of_name(word).unwrap_or(ChatStatus::Unspecified)
 }
 
 /// The same words as the generated column `messages.status`.

@@ -50,7 +50,8 @@ pub(super) async fn lock(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::R
     sqlx::query_as(
         "select id, tenant, contact_name, contact_username, contact_photo_url, contact_seq, channel_kind,
                 channel_id, channel_number, channel_account_id, channel_seq, started_at, unread_count,
-                last_message_id, last_message_at, last_seq, last_out_seq, awaiting_seq, awaiting_reply_since
+                last_message_id, last_message_at, last_seq, last_out_seq, read_seq, awaiting_seq,
+                awaiting_reply_since
          from conversations where id = any($1) order by id for no key update",
     )
     .bind(ids)
@@ -117,6 +118,10 @@ pub(crate) async fn mark_read(pool: &PgPool, id: Uuid) -> sqlx::Result<bool> {
     changes.add(&row.tenant, UNREAD, -i64::from(row.unread_count));
     row.unread_count = 0;
     update(&mut transaction, &[row]).await?;
+    sqlx::query("update conversations set read_seq = last_seq where id = $1")
+        .bind(id)
+        .execute(&mut *transaction)
+        .await?;
     counters::add(&mut transaction, &changes).await?;
     transaction.commit().await?;
     Ok(true)

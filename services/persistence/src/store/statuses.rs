@@ -10,6 +10,9 @@ use crate::fact::{self, Body, Fact};
 pub(super) struct Raised {
     pub(super) tenant: String,
     pub(super) id: Uuid,
+    pub(super) conversation_id: Uuid,
+    pub(super) direction: String,
+    pub(super) seq: i64,
     pub(super) old_rank: i16,
     pub(super) new_rank: i16,
 }
@@ -78,6 +81,22 @@ impl<'a> Columns<'a> {
     }
 }
 
+/// Which of these messages have a status that came before them.
+pub(super) async fn early(
+    connection: &mut PgConnection,
+    messages: &[(&str, Uuid)],
+) -> sqlx::Result<Vec<Uuid>> {
+    let (tenants, ids): (Vec<&str>, Vec<Uuid>) = messages.iter().copied().unzip();
+    sqlx::query_scalar(
+        "select k.id from unnest($1::text[], $2::uuid[]) as k (tenant, id)
+         where exists (select from message_statuses s where s.tenant = k.tenant and s.message_id = k.id)",
+    )
+    .bind(tenants)
+    .bind(ids)
+    .fetch_all(connection)
+    .await
+}
+
 /// Brings messages up to the highest status that is stored of them, and never down. Called under the lock of their
 /// conversations, so that of a message and a status stored side by side the later one sees the other.
 ///
@@ -120,7 +139,7 @@ pub(super) async fn raise(connection: &mut PgConnection, touched: &Touched<'_>) 
          from ranked r
          where m.tenant = r.tenant and m.id = r.id
            and (r.new_rank > r.old_rank or r.provider_id is distinct from r.old_provider_id)
-         returning m.tenant, m.id, r.old_rank, r.new_rank",
+         returning m.tenant, m.id, m.conversation_id, m.direction, m.seq, r.old_rank, r.new_rank",
     )
     .bind(id_tenants)
     .bind(ids)

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use chasqui_proto::v1;
+use chasqui_proto::v1::{self, Status};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::{aliases, aliases::FurtherAlias, conversations, counters, messages, states, statuses};
 use crate::{
     conversation::{self, Conversation},
-    counters::{CONVERSATIONS, Changes},
+    counters::{CONVERSATIONS, Changes, UNREAD},
     error::Error,
     fact::{self, Body, Fact, Place},
     response, word,
@@ -82,7 +82,8 @@ impl<'a> Batch<'a> {
         let mut rows = Rows::new(conversations::lock(connection, &ids).await?);
         rows.absorb(&new);
         rows.add_responses(connection, &new).await?;
-        rows.raise(connection, &self.touched(&new)).await?;
+        let touched = self.touched(connection, &new).await?;
+        rows.raise(connection, &touched).await?;
         rows.note_aliases(&learnt, &places);
         written.aliases = named.into_iter().chain(learnt).collect();
         let changed = rows.changed();
@@ -136,14 +137,27 @@ impl<'a> Batch<'a> {
         Ok(self.messages.iter().filter(|(fact, _)| inserted.contains(&fact.seq)).copied().collect())
     }
 
-    /// Messages that may have a higher status than before: new ones to the contact, whose status may be here already,
-    /// and those the batch has statuses of.
-    fn touched(&self, new: &[(&'a Fact, &'a v1::Message)]) -> statuses::Touched<'a> {
+    /// Messages that may have a higher status than before: new ones whose status may be here already, and those the
+    /// batch has statuses of.
+    async fn touched(
+        &self,
+        connection: &mut PgConnection,
+        new: &[(&'a Fact, &'a v1::Message)],
+    ) -> sqlx::Result<statuses::Touched<'a>> {
         let mut touched = statuses::Touched::default();
+        let mut inbound = Vec::new();
         for (fact, message) in new {
+            let key = (fact.place.tenant.as_str(), fact.id);
             if message.direction() == v1::Direction::Out {
-                touched.by_id.push((fact.place.tenant.as_str(), fact.id));
+                touched.by_id.push(key);
+            } else {
+                inbound.push(key);
             }
+        }
+        // Most messages of contacts never have a status, and none of a provider's id alone: the short question first.
+        if !inbound.is_empty() {
+            let early: HashSet<Uuid> = statuses::early(connection, &inbound).await?.into_iter().collect();
+            touched.by_id.extend(inbound.into_iter().filter(|(_, id)| early.contains(id)));
         }
         for fact in &self.statuses {
             if let Body::Status { message_id, provider_message_id, .. } = &fact.body {
@@ -152,7 +166,7 @@ impl<'a> Batch<'a> {
                 touched.by_provider_id.extend(provider_message_id.as_deref().map(|id| (tenant, id)));
             }
         }
-        touched
+        Ok(touched)
     }
 }
 
@@ -244,10 +258,23 @@ impl Rows {
             if old == new {
                 continue;
             }
-            self.counters.status(&message.tenant, old, new);
             self.changed.extend(last.get(&message.id));
+            if message.direction == v1::Direction::Out.name() {
+                self.counters.status(&message.tenant, old, new);
+            } else if old < Status::Read && new >= Status::Read {
+                self.read(&message);
+            }
         }
         Ok(())
+    }
+
+    /// An agent has read a message of the contact.
+    fn read(&mut self, message: &statuses::Raised) {
+        let Some(row) = self.by_id.get_mut(&message.conversation_id) else { return };
+        if row.read(message.seq) {
+            self.counters.add(&row.tenant, UNREAD, -1);
+            self.changed.insert(row.id);
+        }
     }
 
     /// A conversation whose contact has a new address changed too.

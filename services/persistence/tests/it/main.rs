@@ -1,9 +1,12 @@
 //! Persistence as others see it: the test is everyone else on a private broker, over a private database.
 
+mod administration;
 mod bad_day;
+mod chats;
 mod conversation;
 mod directory;
 mod events;
+mod presence;
 mod query;
 mod replica;
 mod status;

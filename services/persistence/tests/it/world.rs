@@ -170,7 +170,7 @@ impl World {
     }
 }
 
-async fn connect(nats: &NatsServer, name: &str) -> Result<Bus> {
+pub(crate) async fn connect(nats: &NatsServer, name: &str) -> Result<Bus> {
     let config = NatsConfig { url: nats.url(), ..NatsConfig::default() };
     Ok(Bus::connect(name, &config).await?)
 }

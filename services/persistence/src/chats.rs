@@ -1,0 +1,307 @@
+//! Chats between contacts and agents: opened, given to agents, closed.
+
+use std::{sync::Arc, time::Duration};
+
+use chasqui_kit::{TraceContext, serve::Responder};
+use chasqui_proto::{ConversationId, ConversationToken, Tenant, address, service, v1};
+use prost::Message;
+use sqlx::{PgPool, Postgres, Transaction};
+use time::OffsetDateTime;
+use tokio::sync::{Mutex, MutexGuard, Notify};
+use uuid::Uuid;
+
+use crate::{
+    chat::{self, Gift, Waiting},
+    error::Error,
+    fact::Place,
+    meter, page,
+    queries::{one_more, tenant},
+    reference::Reference,
+    store::{
+        chats::{self as rows, Opener, Row},
+        queue::{self, Given, Orphan},
+        told,
+    },
+};
+
+/// How many chats of a tenant are given or taken in one transaction; the rest follows in the next.
+const PASS_MAX: i64 = 1_000;
+/// The longest id of a user or agent, bytes: as long as an address may be.
+const ID_BYTES_MAX: usize = address::ADDRESS_LENGTH_MAX;
+/// The longest name of a user, bytes.
+const NAME_BYTES_MAX: usize = 256;
+
+/// Answers for chats, and keeps their queues moving.
+#[derive(Clone, Debug)]
+pub(crate) struct Chats {
+    pub(super) pool: PgPool,
+    /// How long the chats of an agent who left stay its own.
+    pub(super) grace: Duration,
+    /// Held while chats are changed: within a process that takes one connection and not all of them, since the database
+    /// lets only one at a time change the chats of a tenant.
+    turn: Arc<Mutex<()>>,
+    /// Told when chats changed that others have to be told of.
+    pub(super) changed: Arc<Notify>,
+    /// Told when something may be due now.
+    pub(super) due: Arc<Notify>,
+}
+
+/// A transaction that changes chats of a tenant while nobody else does.
+struct Change<'a> {
+    transaction: Transaction<'static, Postgres>,
+    tenant: &'a Tenant,
+    now: OffsetDateTime,
+    /// Conversations whose chats changed.
+    conversations: Vec<Uuid>,
+    given: Vec<Given>,
+    _turn: MutexGuard<'a, ()>,
+}
+
+impl Chats {
+    pub(crate) fn new(pool: PgPool, grace: Duration) -> Self {
+        Self { pool, grace, turn: Arc::default(), changed: Arc::default(), due: Arc::default() }
+    }
+
+    /// Something changed that chats may have to follow: an agent, or its limit.
+    pub(crate) fn look_soon(&self) {
+        self.due.notify_one();
+    }
+
+    /// Answers requests about chats.
+    pub(crate) async fn answer(&self, responder: &Responder) -> Result<(), Error> {
+        macro_rules! answer {
+            ($endpoint:ident, $method:ident) => {
+                let chats = self.clone();
+                let answer = move |question, _: TraceContext| {
+                    let chats = chats.clone();
+                    async move { chats.$method(question).await }
+                };
+                responder.endpoint(service::$endpoint, answer).await?;
+            };
+        }
+        answer!(CHATS_OPEN, open);
+        answer!(CHATS_GET, get);
+        answer!(CHATS_LIST, list);
+        answer!(CHATS_CLOSE, close);
+        answer!(CHATS_ASSIGN, assign);
+        Ok(())
+    }
+
+    async fn open(&self, question: v1::OpenChat) -> Result<v1::Chat, Error> {
+        let tenant = tenant(&question.tenant)?;
+        let opener = Opener {
+            user_id: text("user_id", &question.user_id, ID_BYTES_MAX)?,
+            user_name: text("user_name", &question.user_name, NAME_BYTES_MAX)?,
+        };
+        let place = self.place(tenant.clone(), &question.conversation).await?;
+        let mut change = self.begin(&tenant).await?;
+        let newest = rows::newest(&mut *change.transaction, place.id).await?;
+        if let Some(open) = newest.as_ref().filter(|row| row.is_open()) {
+            return Ok(open.clone().state());
+        }
+        rows::insert(&mut change.transaction, &place, newest.as_ref(), opener, change.now).await?;
+        change.conversations.push(place.id);
+        self.finish(change, place.id).await
+    }
+
+    async fn get(&self, question: v1::GetChat) -> Result<v1::Chat, Error> {
+        let tenant = tenant(&question.tenant)?;
+        let conversation = self.conversation(&tenant, &question.chat).await?;
+        let newest = rows::newest(&self.pool, conversation).await?;
+        newest.map(Row::state).ok_or(Error::NotFound("chat"))
+    }
+
+    async fn list(&self, question: v1::ListChats) -> Result<v1::ChatPage, Error> {
+        let (tenant, limit) = (tenant(&question.tenant)?, page::limit(question.limit)?);
+        let agent = text("agent_id", &question.agent_id, ID_BYTES_MAX)?;
+        let agent = (!agent.is_empty()).then_some(agent);
+        let after = if question.cursor.is_empty() { 0 } else { page::before(&question.cursor)? };
+        let found = rows::page(&self.pool, tenant.as_str(), agent, after, one_more(limit)).await?;
+        let (found, left) = page::cut(found, limit, |row| row.clone().state().encoded_len());
+        let next = found.last().filter(|_| left).map(|row| page::cursor_before(row.position));
+        let chats = found.into_iter().map(Row::state).collect();
+        Ok(v1::ChatPage { chats, next: next.unwrap_or_default() })
+    }
+
+    async fn close(&self, question: v1::CloseChat) -> Result<v1::Chat, Error> {
+        let tenant = tenant(&question.tenant)?;
+        let closed_by = text("closed_by", &question.closed_by, ID_BYTES_MAX)?;
+        let conversation = self.conversation(&tenant, &question.chat).await?;
+        let mut change = self.begin(&tenant).await?;
+        let newest = rows::newest(&mut *change.transaction, conversation).await?;
+        let newest = newest.ok_or(Error::NotFound("chat"))?;
+        if !newest.is_open() {
+            return Ok(newest.state());
+        }
+        rows::close(&mut change.transaction, newest.id, closed_by, change.now).await?;
+        change.conversations.push(conversation);
+        self.finish(change, conversation).await
+    }
+
+    async fn assign(&self, question: v1::AssignChat) -> Result<v1::Chat, Error> {
+        let tenant = tenant(&question.tenant)?;
+        let agent = text("agent_id", &question.agent_id, ID_BYTES_MAX)?;
+        let conversation = self.conversation(&tenant, &question.chat).await?;
+        let mut change = self.begin(&tenant).await?;
+        let newest = rows::newest(&mut *change.transaction, conversation).await?;
+        let newest = newest.ok_or(Error::NotFound("chat"))?;
+        if !newest.is_open() {
+            return Err(Error::Conflict { field: "chat", problem: "is closed" });
+        }
+        if newest.agent_id.as_deref().unwrap_or_default() == agent {
+            return Ok(newest.state());
+        }
+        if agent.is_empty() {
+            rows::give_back(&mut change.transaction, newest.id, change.now).await?;
+            change.conversations.push(conversation);
+        } else {
+            change.give_to(agent, &newest).await?;
+        }
+        self.finish(change, conversation).await
+    }
+
+    /// Gives the chats of a tenant that wait to agents who are free, and takes them from those who are gone too long.
+    pub(super) async fn settle(&self, tenant: &Tenant) -> Result<(), Error> {
+        let change = self.begin(tenant).await?;
+        self.commit(change).await
+    }
+
+    async fn begin<'a>(&'a self, tenant: &'a Tenant) -> Result<Change<'a>, Error> {
+        let turn = self.turn.lock().await;
+        let mut transaction = self.pool.begin().await?;
+        let now = rows::lock(&mut transaction, tenant.as_str()).await?;
+        let (conversations, given) = Default::default();
+        Ok(Change { transaction, tenant, now, conversations, given, _turn: turn })
+    }
+
+    /// Lets the queue follow what changed, and answers with the chat as it stands then.
+    async fn finish(&self, change: Change<'_>, conversation: Uuid) -> Result<v1::Chat, Error> {
+        self.commit(change).await?;
+        let newest = rows::newest(&self.pool, conversation).await?;
+        newest.map(Row::state).ok_or(Error::NotFound("chat"))
+    }
+
+    async fn commit(&self, mut change: Change<'_>) -> Result<(), Error> {
+        change.settle(self.grace).await?;
+        if change.conversations.is_empty() {
+            return Ok(());
+        }
+        told::note(&mut change.transaction, &change.conversations).await?;
+        change.transaction.commit().await?;
+        meter::chats_given(&change.given);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// The conversation that is meant; a contact's who never wrote is made.
+    async fn place(&self, tenant: Tenant, name: &str) -> Result<Place, Error> {
+        if let Some(id) = Reference::read(&tenant, name).find(&self.pool, &tenant).await? {
+            let token = rows::conversation_token(&self.pool, id).await?.parse();
+            return Ok(Place { id, tenant, token: token.map_err(|_| Error::Unreadable("token"))? });
+        }
+        let token = new_token(name)?;
+        let place = Place { id: ConversationId::of(&tenant, &token).0, tenant, token };
+        rows::ensure_conversation(&self.pool, &place).await?;
+        Ok(place)
+    }
+
+    async fn conversation(&self, tenant: &Tenant, name: &str) -> Result<Uuid, Error> {
+        let found = Reference::read(tenant, name).find(&self.pool, tenant).await?;
+        found.ok_or(Error::NotFound("chat"))
+    }
+}
+
+impl Change<'_> {
+    /// A person names the agent: then neither its limit counts, nor whether it is there.
+    async fn give_to(&mut self, agent: &str, chat: &Row) -> Result<(), Error> {
+        let (connection, tenant) = (&mut *self.transaction, self.tenant.as_str());
+        let found = queue::agent(connection, tenant, agent).await?;
+        let (agent_user_id, active) = found.ok_or(Error::NotFound("agent"))?;
+        if !active {
+            return Err(Error::Conflict { field: "agent_id", problem: "this agent is not active" });
+        }
+        let turn = queue::last_turn(connection, tenant).await? + 1;
+        let gift = Gift { chat: chat.id, agent_id: agent.to_owned(), agent_user_id, turn };
+        self.give(&[gift]).await
+    }
+
+    /// Brings chats and agents together.
+    async fn settle(&mut self, grace: Duration) -> Result<(), Error> {
+        let (connection, tenant) = (&mut *self.transaction, self.tenant.as_str());
+        let mut orphans = queue::orphans(connection, tenant, PASS_MAX).await?;
+        orphans.retain(|orphan| !chat::keeps(orphan.absence(), orphan.assigned_at, self.now, grace));
+        let mut lost: Vec<Waiting> = orphans.iter().map(Orphan::waiting).collect();
+        let agents = queue::agents(connection, tenant).await?;
+        let mut waiting = lost.clone();
+        if !agents.is_empty() {
+            waiting.extend(queue::waiting(connection, tenant, PASS_MAX).await?);
+        }
+        let gifts = chat::assign(waiting, agents);
+        lost.retain(|chat| gifts.iter().all(|gift| gift.chat != chat.id));
+        let lost: Vec<Uuid> = lost.iter().map(|chat| chat.id).collect();
+        if !lost.is_empty() {
+            self.conversations.extend(queue::take(connection, &lost, self.now).await?);
+        }
+        if gifts.is_empty() { Ok(()) } else { self.give(&gifts).await }
+    }
+
+    async fn give(&mut self, gifts: &[Gift]) -> Result<(), Error> {
+        let given = queue::give(&mut self.transaction, self.tenant.as_str(), gifts, self.now).await?;
+        self.conversations.extend(given.iter().map(|chat| chat.conversation_id));
+        self.given.extend(given);
+        Ok(())
+    }
+}
+
+/// The token of a contact that has no conversation yet: a token that says its kind itself, or any address.
+fn new_token(name: &str) -> Result<ConversationToken, Error> {
+    if name.parse::<Uuid>().is_ok() {
+        return Err(Error::NotFound("conversation"));
+    }
+    let named = name.parse::<ConversationToken>().ok();
+    if let Some(token) = named.filter(|token| token.alias().kind() != v1::AliasKind::Phone) {
+        return Ok(token);
+    }
+    let read = address::parse_address(name);
+    let alias =
+        read.map_err(|error| Error::Invalid { field: "conversation", expected: error.to_string() })?;
+    Ok(ConversationToken::of(&alias))
+}
+
+/// A text of a request, within its bound.
+fn text<'a>(field: &'static str, given: &'a str, bytes_max: usize) -> Result<&'a str, Error> {
+    if given.len() > bytes_max {
+        return Err(Error::Invalid { field, expected: format!("must have at most {bytes_max} bytes") });
+    }
+    if given.contains('\0') {
+        return Err(Error::Invalid { field, expected: "must be without the character NUL".to_owned() });
+    }
+    Ok(given)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_contact_who_never_wrote_is_named_by_token_or_address() {
+        let check = |name: &str, token: &str| assert_eq!(new_token(name).unwrap().as_str(), token, "{name}");
+        check("web_u1", "web_u1");
+        check("u1", "web_u1");
+        check("5491100000001", "5491100000001");
+        check("+54 911 0000-0001", "5491100000001");
+        let refused = |name: &str| new_token(name).unwrap_err().to_string();
+        assert_eq!(refused("2ae0196f-15cf-5517-a33e-8d03afa6cbbe"), "there is no such conversation");
+        assert!(refused("").starts_with("conversation:"));
+    }
+
+    #[test]
+    fn a_text_is_bounded_by_name() {
+        assert_eq!(text("user_name", "Contact", NAME_BYTES_MAX).unwrap(), "Contact");
+        for bad in ["a\0b".to_owned(), "x".repeat(NAME_BYTES_MAX + 1)] {
+            assert!(
+                text("user_name", &bad, NAME_BYTES_MAX).unwrap_err().to_string().starts_with("user_name:")
+            );
+        }
+    }
+}
