@@ -1,6 +1,6 @@
 //! `/api/bot-reply`: what a bot answers, on its way to the contact's web widget.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     Json, Router,
@@ -9,18 +9,16 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
-use chasqui_kit::{Code, Coded, TraceContext, clock, publish::Fact, request::RequestError, secret};
+use chasqui_kit::{Code, Coded, TraceContext, clock, publish::Fact};
 use chasqui_proto::{
     ConversationToken, MessageId, Tenant, address, id, subject,
-    v1::{
-        Alias, Channel, ChannelKind, Contact, ContactFound, Direction, FindContact, Message, MessageType,
-        SenderType,
-    },
+    v1::{Alias, Channel, ChannelKind, Contact, Direction, Message, MessageType, SenderType},
 };
-use secrecy::SecretString;
 use serde_json::{json, value::RawValue};
 
 use crate::{
+    admission::{Admission, AdmissionError},
+    doorbell,
     object::Object,
     publication::{Publication, PublicationError},
     refusal::{refuse, refuse_with},
@@ -35,16 +33,10 @@ const TEXT_LENGTH_MAX: usize = 4_096;
 const BODY_BYTES_MAX: usize = 64 * 1024;
 /// The longest `Idempotency-Key`, bytes.
 const IDEMPOTENCY_KEY_LENGTH_MAX: usize = 255;
-/// How long nodes may take to say that they hold a socket of the contact. "Nobody does" comes at once; silence means
-/// that somebody does and is slow.
-const CONNECTED_WAIT: Duration = Duration::from_millis(500);
-
 /// What the handler needs.
 #[derive(Debug)]
 pub(crate) struct BotReply {
-    pub(crate) api_key: Option<SecretString>,
-    /// Callers that send no key are let in.
-    pub(crate) anonymous: bool,
+    pub(crate) admission: Admission,
     pub(crate) publication: Arc<Publication>,
 }
 
@@ -60,8 +52,8 @@ struct Reply {
 /// Why a reply was not taken.
 #[derive(Debug, thiserror::Error)]
 enum BotReplyError {
-    #[error("Unauthorized")]
-    Unauthorized,
+    #[error(transparent)]
+    Admission(#[from] AdmissionError),
     #[error(transparent)]
     Body(#[from] BodyError),
     #[error("the body is not a JSON object")]
@@ -81,7 +73,7 @@ enum BotReplyError {
 impl Coded for BotReplyError {
     fn code(&self) -> Code {
         match self {
-            Self::Unauthorized => Code::Unauthorized,
+            Self::Admission(error) => error.code(),
             Self::Body(error) => error.code(),
             Self::NotAnObject
             | Self::Missing
@@ -123,17 +115,17 @@ async fn receive(State(bot_reply): State<Arc<BotReply>>, request: Request) -> Re
 /// Stores a reply, and tells whether the contact has a socket anywhere.
 async fn take(bot_reply: &BotReply, request: Request, trace: TraceContext) -> Result<bool, BotReplyError> {
     let (parts, body) = request.into_parts();
-    authorize(bot_reply, &parts.headers)?;
+    let tenant = bot_reply.admission.sender(&parts.headers)?;
     let body = request_body::read(body, BODY_BYTES_MAX).await?;
     let publication = &bot_reply.publication;
-    let reply = read(&body, &parts.headers, publication.tenant())?;
-    let looked_up = publication.directory().conversation(publication.tenant(), &reply.contact).await;
+    let reply = read(&body, &parts.headers, &tenant)?;
+    let looked_up = publication.addresses().conversation(&tenant, &reply.contact).await;
     let conversation = looked_up.map_err(PublicationError::from)?;
     let shown = masked(&reply.contact.value);
-    let message = message(reply, &conversation, publication.tenant());
+    let message = message(reply, &conversation, &tenant);
     let (stored, connected) = tokio::join!(
-        store(publication, &conversation, &message, trace),
-        is_connected(publication, &conversation, trace)
+        store(publication, &tenant, &message, trace),
+        doorbell::is_connected(publication.bus(), &tenant, &conversation, trace)
     );
     stored?;
     let trace = trace.trace_id();
@@ -148,14 +140,6 @@ async fn take(bot_reply: &BotReply, request: Request, trace: TraceContext) -> Re
         );
     }
     Ok(connected)
-}
-
-fn authorize(bot_reply: &BotReply, headers: &HeaderMap) -> Result<(), BotReplyError> {
-    let may = match (headers.get("x-api-key"), &bot_reply.api_key) {
-        (Some(given), Some(key)) => given.to_str().is_ok_and(|given| secret::matches(key, given)),
-        _ => bot_reply.anonymous,
-    };
-    if may { Ok(()) } else { Err(BotReplyError::Unauthorized) }
 }
 
 fn read(body: &[u8], headers: &HeaderMap, tenant: &Tenant) -> Result<Reply, BotReplyError> {
@@ -200,27 +184,16 @@ fn message(reply: Reply, conversation: &ConversationToken, tenant: &Tenant) -> M
 
 async fn store(
     publication: &Publication,
-    conversation: &ConversationToken,
+    tenant: &Tenant,
     message: &Message,
     trace: TraceContext,
 ) -> Result<(), PublicationError> {
-    let subject = subject::messages_out(publication.tenant(), conversation);
+    let conversation = message.conversation.parse().expect("a message carries the text of a token");
+    let subject = subject::messages_out(tenant, &conversation);
     let stored = publication.bus().publish(Fact::new(subject, message, &message.id, trace)).await?;
     let result = if stored.duplicate { "duplicate" } else { "stored" };
     metrics::counter!("chasqui_ingest_facts_total", "type" => "text", "result" => result).increment(1);
     Ok(())
-}
-
-/// Only "nobody answers this" means that nobody is there.
-async fn is_connected(
-    publication: &Publication,
-    conversation: &ConversationToken,
-    trace: TraceContext,
-) -> bool {
-    let subject = subject::edge_contacts(publication.tenant(), conversation);
-    let asked: Result<ContactFound, RequestError> =
-        publication.bus().ask_subject(subject.as_str(), &FindContact {}, trace, CONNECTED_WAIT).await;
-    !matches!(asked, Err(RequestError::NoResponders(_)))
 }
 
 /// An address as logs show it: enough to tell two apart, too little to call.

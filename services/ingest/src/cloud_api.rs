@@ -31,10 +31,16 @@ const UNREADABLE: &str = "unreadable";
 #[error("the body is not JSON: {0}")]
 pub(crate) struct NotJson(serde_json::Error);
 
-/// Reads the facts of a webhook, in its order. `received_at_ms` is unix milliseconds.
-pub(crate) fn parse(body: &Bytes, tenant: &Tenant, received_at_ms: i64) -> Result<Vec<Fact>, NotJson> {
+/// Reads the facts of a webhook, in its order. `tenant_of` says whose a phone number id is, also for none (empty).
+/// `received_at_ms` is unix milliseconds.
+pub(crate) fn parse(
+    body: &Bytes,
+    tenant_of: impl Fn(&str) -> Tenant,
+    received_at_ms: i64,
+) -> Result<Vec<Fact>, NotJson> {
     let raw: &RawValue = serde_json::from_slice(body).map_err(NotJson)?;
-    let mut reader = Reader { body, tenant, received_at_ms, facts: Vec::new() };
+    let tenant = tenant_of("");
+    let mut reader = Reader { body, tenant_of: &tenant_of, tenant, received_at_ms, facts: Vec::new() };
     reader.envelope(raw);
     Ok(reader.facts)
 }
@@ -43,7 +49,9 @@ pub(crate) fn parse(body: &Bytes, tenant: &Tenant, received_at_ms: i64) -> Resul
 struct Reader<'a> {
     /// What all raw values borrow from: facts hold slices of it.
     body: &'a Bytes,
-    tenant: &'a Tenant,
+    tenant_of: &'a dyn Fn(&str) -> Tenant,
+    /// The tenant of the change that is being read.
+    tenant: Tenant,
     received_at_ms: i64,
     facts: Vec<Fact>,
 }
@@ -88,6 +96,7 @@ impl<'a> Reader<'a> {
             display_phone_number: metadata.text("display_phone_number").unwrap_or_default(),
             ..account.clone()
         };
+        self.tenant = (self.tenant_of)(&channel.id);
         let change = Change { raw, field, channel };
         match change.field.as_str() {
             "messages" => self.value(&value, &change, "messages", Direction::In),

@@ -4,12 +4,18 @@ use chasqui_kit::config::{Problems, Section};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+/// The shortest key that administers every tenant, bytes.
+const ADMIN_KEY_LENGTH_MIN: usize = 16;
+
 /// Section `ingest`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// What bots and back ends send as `x-api-key`. Default none: then `bot_reply_anonymous` must be on.
     pub api_key: Option<SecretString>,
+    /// What opens `/api/admin/*` for every tenant, besides the keys with scope `admin` that the directory has. At least
+    /// 16 bytes. Default none: then only those.
+    pub admin_key: Option<SecretString>,
     /// Whether `/api/bot-reply` takes messages from callers that send no key, as the system it replaces did: whoever
     /// reaches the port can then write to every contact. A wrong key is refused all the same. Default `false`.
     pub bot_reply_anonymous: bool,
@@ -27,6 +33,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             api_key: None,
+            admin_key: None,
             bot_reply_anonymous: false,
             whatsapp_webhook: true,
             app_secret: None,
@@ -43,6 +50,12 @@ impl Section for Config {
             is_given(self.api_key.as_ref()) || self.bot_reply_anonymous,
             "ingest.api_key",
             "is needed; ingest.bot_reply_anonymous = true lets everybody in instead",
+        );
+        let admin_key = self.admin_key.as_ref().map(ExposeSecret::expose_secret);
+        problems.require(
+            admin_key.is_none_or(|key| key.is_empty() || key.len() >= ADMIN_KEY_LENGTH_MIN),
+            "ingest.admin_key",
+            format!("must have at least {ADMIN_KEY_LENGTH_MIN} bytes, or be left out"),
         );
         if !self.whatsapp_webhook {
             return;

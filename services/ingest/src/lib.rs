@@ -4,13 +4,17 @@ pub mod config;
 pub mod error;
 mod service;
 
+mod admin;
 mod bot_reply;
 mod webhook;
 
+mod admission;
 mod cloud_api;
+mod numbers;
 mod object;
 
-mod directory;
+mod addresses;
+mod doorbell;
 mod publication;
 mod refusal;
 mod request_body;

@@ -4,12 +4,12 @@ use chasqui_kit::{
     Bus, Code, Coded, TraceContext,
     publish::{self, PublishError, Stored},
 };
-use chasqui_proto::{ConversationToken, Tenant, address::ADDRESS_LENGTH_MAX, subject, v1::ProviderNotice};
+use chasqui_proto::{ConversationToken, address::ADDRESS_LENGTH_MAX, subject, v1::ProviderNotice};
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::{
+    addresses::{AddressError, Addresses},
     cloud_api::Fact,
-    directory::{Directory, DirectoryError},
 };
 
 /// How many facts of one webhook wait for their acknowledgement at once. WhatsApp sends a handful; a batch of a
@@ -24,7 +24,7 @@ const UNKNOWN_ACCOUNT: &str = "unknown";
 pub(crate) enum PublicationError {
     /// Its conversation could not be found out.
     #[error(transparent)]
-    Directory(#[from] DirectoryError),
+    Address(#[from] AddressError),
     /// The stream did not acknowledge it.
     #[error(transparent)]
     Publish(#[from] PublishError),
@@ -33,35 +33,30 @@ pub(crate) enum PublicationError {
 impl Coded for PublicationError {
     fn code(&self) -> Code {
         match self {
-            Self::Directory(error) => error.code(),
+            Self::Address(error) => error.code(),
             Self::Publish(error) => error.code(),
         }
     }
 }
 
-/// Puts facts of one tenant into the stream.
+/// Puts facts into the stream.
 #[derive(Debug)]
 pub(crate) struct Publication {
     bus: Bus,
-    directory: Directory,
-    tenant: Tenant,
+    addresses: Addresses,
 }
 
 impl Publication {
-    pub(crate) fn new(bus: Bus, tenant: Tenant) -> Self {
-        Self { directory: Directory::new(bus.clone()), bus, tenant }
+    pub(crate) fn new(bus: Bus) -> Self {
+        Self { addresses: Addresses::new(bus.clone()), bus }
     }
 
     pub(crate) fn bus(&self) -> &Bus {
         &self.bus
     }
 
-    pub(crate) fn directory(&self) -> &Directory {
-        &self.directory
-    }
-
-    pub(crate) fn tenant(&self) -> &Tenant {
-        &self.tenant
+    pub(crate) fn addresses(&self) -> &Addresses {
+        &self.addresses
     }
 
     /// Returns once every fact is stored. After a failure some may be: publishing all of them again stores none twice.
@@ -82,9 +77,9 @@ impl Publication {
         Ok(())
     }
 
-    async fn assign(&self, mut fact: Fact) -> Result<Fact, DirectoryError> {
+    async fn assign(&self, mut fact: Fact) -> Result<Fact, AddressError> {
         if let Some(alias) = fact.unnamed() {
-            let token = self.directory.conversation(&self.tenant, alias).await?;
+            let token = self.addresses.conversation(&fact.tenant(), alias).await?;
             fact.assign(&token);
         }
         Ok(fact)
@@ -109,21 +104,22 @@ impl Publication {
     }
 
     async fn publish_once(&self, fact: &Fact, trace: TraceContext) -> Result<Stored, PublishError> {
+        let tenant = fact.tenant();
         match fact {
             Fact::Message(message) => {
                 let token = token(&message.conversation);
                 let subject = match message.direction() {
-                    chasqui_proto::v1::Direction::Out => subject::messages_out(&self.tenant, &token),
-                    _ => subject::messages_in(&self.tenant, &token),
+                    chasqui_proto::v1::Direction::Out => subject::messages_out(&tenant, &token),
+                    _ => subject::messages_in(&tenant, &token),
                 };
                 self.bus.publish(publish::Fact::new(subject, message.as_ref(), &message.id, trace)).await
             }
             Fact::Status(status) => {
-                let subject = subject::messages_status(&self.tenant, &token(&status.conversation));
+                let subject = subject::messages_status(&tenant, &token(&status.conversation));
                 self.bus.publish(publish::Fact::new(subject, status.as_ref(), &status.id, trace)).await
             }
             Fact::Notice(notice) => {
-                let subject = subject::messages_notice(&self.tenant, account(notice));
+                let subject = subject::messages_notice(&tenant, account(notice));
                 self.bus.publish(publish::Fact::new(subject, notice.as_ref(), &notice.id, trace)).await
             }
         }

@@ -11,12 +11,17 @@ use axum::{
     middleware::{self, Next},
     response::Response,
 };
+use chasqui_directory::Directory;
 use chasqui_kit::{Bus, Platform, health::Health, stream};
+use chasqui_proto::v1::EntryKind;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Config, Error,
+    admin::{self, Admin},
+    admission::Admission,
     bot_reply::{self, BotReply},
+    numbers::Numbers,
     publication::Publication,
     webhook::{self, Webhook},
 };
@@ -31,9 +36,17 @@ pub async fn run(config: Config, platform: Platform, stop: CancellationToken) ->
     platform.health.not_ready(NAME, "making the streams");
     stream::ensure_all(&platform.bus).await?;
     let in_hand = TaskTracker::new();
-    let publication = Arc::new(Publication::new(platform.bus.clone(), platform.tenant.clone()));
+    platform.health.not_ready(NAME, "reading the directory");
+    let kinds = [EntryKind::Tenant, EntryKind::ApiKey, EntryKind::Number];
+    let directory = Directory::open(&platform.bus, &kinds);
+    // Before that, a webhook would be taken for the default tenant's and a good key for a bad one.
+    if stop.run_until_cancelled(directory.ready()).await.is_none() {
+        return Ok(());
+    }
+    let publication = Arc::new(Publication::new(platform.bus.clone()));
     let observed = middleware::from_fn_with_state(in_hand.clone(), observe);
-    let mounted = platform.door.mount(NAME, routes(config, &publication).route_layer(observed));
+    let mounted =
+        platform.door.mount(NAME, routes(config, &platform, &directory, &publication).route_layer(observed));
     tracing::info!(tenant = %platform.tenant, "ingest is ready");
     report_health(&platform.bus, &platform.health, &stop).await;
     platform.health.not_ready(NAME, "stopping");
@@ -43,24 +56,33 @@ pub async fn run(config: Config, platform: Platform, stop: CancellationToken) ->
     Ok(())
 }
 
-fn routes(config: Config, publication: &Arc<Publication>) -> Router {
+fn routes(
+    config: Config,
+    platform: &Platform,
+    directory: &Directory,
+    publication: &Arc<Publication>,
+) -> Router {
     if config.bot_reply_anonymous {
         tracing::warn!(
             "ingest.bot_reply_anonymous is on: whoever reaches this port can write to every contact"
         );
     }
     let app_secrets = config.app_secrets().collect();
-    let bot_reply = BotReply {
+    let admission = Admission {
+        directory: directory.clone(),
         api_key: config.api_key,
+        admin_key: config.admin_key,
         anonymous: config.bot_reply_anonymous,
-        publication: publication.clone(),
+        default_tenant: platform.tenant.clone(),
     };
-    let routes = bot_reply::routes(bot_reply);
+    let admin = Admin { admission: admission.clone(), bus: platform.bus.clone() };
+    let bot_reply = BotReply { admission, publication: publication.clone() };
+    let routes = bot_reply::routes(bot_reply).merge(admin::routes(admin));
     // A checked configuration has a verify token whenever the webhook is on.
     match config.verify_token.filter(|_| config.whatsapp_webhook) {
         Some(verify_token) => {
-            let publication = publication.clone();
-            routes.merge(webhook::routes(Webhook { verify_token, app_secrets, publication }))
+            let (publication, numbers) = (publication.clone(), Numbers::new(directory, &platform.tenant));
+            routes.merge(webhook::routes(Webhook { verify_token, app_secrets, numbers, publication }))
         }
         None => routes,
     }

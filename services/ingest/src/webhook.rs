@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use crate::{
     cloud_api::{self, NotJson},
+    numbers::Numbers,
     publication::{Publication, PublicationError},
     refusal::refuse,
     request_body::{self, BodyError},
@@ -31,6 +32,7 @@ const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
 pub(crate) struct Webhook {
     pub(crate) verify_token: SecretString,
     pub(crate) app_secrets: Vec<SecretString>,
+    pub(crate) numbers: Numbers,
     pub(crate) publication: Arc<Publication>,
 }
 
@@ -105,7 +107,7 @@ async fn store(webhook: &Webhook, request: Request, trace: TraceContext) -> Resu
     if !signature::verifies(&webhook.app_secrets, &body, given_signature(&parts.headers)) {
         return Err(WebhookError::Signature);
     }
-    let facts = cloud_api::parse(&body, webhook.publication.tenant(), clock::now_ms())?;
+    let facts = cloud_api::parse(&body, |number| webhook.numbers.tenant_of(number), clock::now_ms())?;
     tracing::debug!(facts = facts.len(), trace = trace.trace_id(), "a webhook arrived");
     webhook.publication.publish_all(facts, trace).await?;
     Ok(())

@@ -1,6 +1,6 @@
 use bytes::Bytes;
 use chasqui_proto::{
-    ConversationToken, id,
+    ConversationToken, Tenant, id,
     v1::{Alias, AliasKind, Message, MessageStatus, ProviderError, ProviderNotice},
 };
 
@@ -25,6 +25,16 @@ impl Fact {
             Self::Notice(_) => None,
         };
         canonical.filter(|alias| alias.kind() != AliasKind::Phone)
+    }
+
+    /// Whose it is.
+    pub(crate) fn tenant(&self) -> Tenant {
+        let name = match self {
+            Self::Message(message) => &message.tenant,
+            Self::Status(status) => &status.tenant,
+            Self::Notice(notice) => &notice.tenant,
+        };
+        name.parse().expect("facts carry the name of a tenant")
     }
 
     /// Puts the fact into a conversation.

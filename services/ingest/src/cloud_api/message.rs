@@ -32,7 +32,7 @@ pub(super) fn read<'a>(
     let body = body::read(&provider_type, &object).unwrap_or_else(|| Body::unsupported(&provider_type));
     let context = context(&object, body.refers_to.as_deref(), reader);
     Some(Message {
-        id: MessageId::of_provider(reader.tenant, &provider_id).to_string(),
+        id: MessageId::of_provider(&reader.tenant, &provider_id).to_string(),
         tenant: reader.tenant.to_string(),
         conversation: conversation.to_string(),
         contact: Some(contact),
@@ -80,7 +80,7 @@ fn context(message: &Object<'_>, refers_to: Option<&str>, reader: &Reader<'_>) -
     let provider_message_id = refers_to.map(str::to_owned).or_else(|| given.filled("id")).unwrap_or_default();
     let message_id = match provider_message_id.as_str() {
         "" => String::new(),
-        provider_id => MessageId::of_provider(reader.tenant, provider_id).to_string(),
+        provider_id => MessageId::of_provider(&reader.tenant, provider_id).to_string(),
     };
     Some(Context {
         message_id,

@@ -38,7 +38,7 @@ pub(super) fn read<'a>(reader: &Reader<'a>, raw: &'a RawValue, change: &Change<'
 /// What we send carries our id with it; what others sent for the same number does not.
 fn message_id(status: &Object<'_>, provider_message_id: &str, reader: &Reader<'_>) -> MessageId {
     let ours = status.text("biz_opaque_callback_data").and_then(|data| data.parse::<Uuid>().ok());
-    ours.map_or_else(|| MessageId::of_provider(reader.tenant, provider_message_id), MessageId)
+    ours.map_or_else(|| MessageId::of_provider(&reader.tenant, provider_message_id), MessageId)
 }
 
 fn known(name: &str) -> Option<Status> {

@@ -18,7 +18,7 @@ fn tenant() -> Tenant {
 }
 
 fn facts(webhook: &Value) -> Vec<Fact> {
-    parse(&Bytes::from(webhook.to_string()), &tenant(), NOW_MS).unwrap()
+    parse(&Bytes::from(webhook.to_string()), |_| tenant(), NOW_MS).unwrap()
 }
 
 fn message(message: &Value) -> Message {
@@ -297,7 +297,7 @@ fn the_raw_json_is_byte_for_byte_what_came() {
     let body = format!(
         r#"{{"entry":[{{"id":"1","changes":[{{"field":"messages","value":{{"messages":[ {spaced} ]}}}}]}}]}}"#
     );
-    let facts = parse(&Bytes::from(body), &tenant(), NOW_MS).unwrap();
+    let facts = parse(&Bytes::from(body), |_| tenant(), NOW_MS).unwrap();
     let Fact::Message(read) = &facts[0] else { panic!("not a message") };
     assert_eq!((read.raw.as_ref(), read.text.as_str()), (spaced.as_bytes(), "ñ ñ 👋"));
 }
@@ -314,7 +314,7 @@ fn an_edit_of_an_edit_ends() {
     let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
     let body =
         format!(r#"{{"entry":[{{"changes":[{{"field":"messages","value":{{"messages":[{deep}]}}}}]}}]}}"#);
-    assert_eq!(parse(&Bytes::from(body), &tenant(), NOW_MS).unwrap().len(), 1);
+    assert_eq!(parse(&Bytes::from(body), |_| tenant(), NOW_MS).unwrap().len(), 1);
 }
 
 /// A webhook with a bit of everything.
@@ -396,8 +396,8 @@ proptest! {
         let mut body = everything().to_string().into_bytes();
         let length = body.len();
         body[at % length] = byte;
-        let _ = parse(&Bytes::from(body.clone()), &tenant(), NOW_MS);
+        let _ = parse(&Bytes::from(body.clone()), |_| tenant(), NOW_MS);
         body.truncate(cut % length);
-        let _ = parse(&Bytes::from(body), &tenant(), NOW_MS);
+        let _ = parse(&Bytes::from(body), |_| tenant(), NOW_MS);
     }
 }

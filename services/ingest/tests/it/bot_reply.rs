@@ -13,8 +13,8 @@ use tokio::task::JoinHandle;
 
 use crate::world::{CONTACT, SOON, World, answer, config};
 
-/// Plays a node that holds a socket of the contact; one that is busy never answers.
-async fn edge(world: &World, contact: &str, busy: bool) -> Result<JoinHandle<()>> {
+/// Plays a node that listens for the contact and gives this answer, if any.
+async fn edge(world: &World, contact: &str, answer: Option<ContactFound>) -> Result<JoinHandle<()>> {
     use futures::StreamExt;
     let client = world.nats_client().await?;
     let token = chasqui_proto::ConversationToken::of(&address::parse_address(contact)?);
@@ -25,13 +25,22 @@ async fn edge(world: &World, contact: &str, busy: bool) -> Result<JoinHandle<()>
     let nobody = client.request(client.new_inbox(), bytes::Bytes::new()).await;
     assert!(nobody.is_err(), "nobody listens on a new inbox");
     Ok(tokio::spawn(async move {
-        let found = ContactFound::default();
         while let Some(request) = asked.next().await {
-            if let Some(reply) = request.reply.filter(|_| !busy) {
-                client.publish(reply, found.encode_to_vec().into()).await.expect("the server is there");
+            if let (Some(reply), Some(answer)) = (request.reply, &answer) {
+                client.publish(reply, answer.encode_to_vec().into()).await.expect("the server is there");
             }
         }
     }))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "it stands beside `None`, a node that never answers")]
+fn yes() -> Option<ContactFound> {
+    Some(ContactFound::default())
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "it stands beside `None`, a node that never answers")]
+fn no() -> Option<ContactFound> {
+    Some(ContactFound { absent: true, ..ContactFound::default() })
 }
 
 fn forwarded() -> (u16, Value) {
@@ -45,7 +54,7 @@ fn not_connected() -> (u16, Value) {
 #[tokio::test]
 async fn kon_10_a_reply_to_a_connected_client_is_forwarded() -> Result<()> {
     let world = World::start().await?;
-    let _edge = edge(&world, CONTACT, false).await?;
+    let _edge = edge(&world, CONTACT, yes()).await?;
     assert_eq!(answer(world.bot_reply("+54 911 0000-0001", "hola").send().await?).await?, forwarded());
     let stored = world.stored().await?;
     assert_eq!(stored[0].subject, format!("messages.out.default.{CONTACT}"));
@@ -60,16 +69,37 @@ async fn kon_10_a_reply_to_a_connected_client_is_forwarded() -> Result<()> {
 #[tokio::test]
 async fn kon_11_a_reply_to_nobody_is_a_404_and_stored_all_the_same() -> Result<()> {
     let world = World::start().await?;
-    let _edge = edge(&world, "5491100000002", false).await?;
+    let _edge = edge(&world, "5491100000002", yes()).await?;
     assert_eq!(answer(world.bot_reply(CONTACT, "hola").send().await?).await?, not_connected());
     assert_eq!(world.stored().await?.len(), 1);
     world.stop().await
 }
 
 #[tokio::test]
+async fn kon_11_nodes_that_listen_for_a_whole_tenant_say_no() -> Result<()> {
+    let world = World::start().await?;
+    let _edges = (edge(&world, CONTACT, no()).await?, edge(&world, CONTACT, no()).await?);
+    assert_eq!(answer(world.bot_reply(CONTACT, "hola").send().await?).await?, not_connected());
+    world.stop().await
+}
+
+#[tokio::test]
+async fn kon_10_one_node_that_says_yes_outweighs_those_that_say_no() -> Result<()> {
+    let world = World::start().await?;
+    // The broker asks in the order of the subscriptions or in another: the first answer does not decide.
+    let _edges = (
+        edge(&world, CONTACT, no()).await?,
+        edge(&world, CONTACT, yes()).await?,
+        edge(&world, CONTACT, no()).await?,
+    );
+    assert_eq!(answer(world.bot_reply(CONTACT, "hola").send().await?).await?, forwarded());
+    world.stop().await
+}
+
+#[tokio::test]
 async fn a_node_that_is_slow_to_answer_counts_as_connected() -> Result<()> {
     let world = World::start().await?;
-    let _edge = edge(&world, CONTACT, true).await?;
+    let _edge = edge(&world, CONTACT, None).await?;
     let answered =
         tokio::time::timeout(Duration::from_secs(2), world.bot_reply(CONTACT, "hola").send()).await??;
     assert_eq!(answer(answered).await?, forwarded());

@@ -1,5 +1,6 @@
 //! The service over a private nats-server: the test plays WhatsApp, the bot and the edge.
 
+mod admin;
 mod bot_reply;
 mod health;
 mod webhook;

@@ -22,9 +22,9 @@ const REMEMBERED_FOR: Duration = Duration::from_mins(1);
 /// The directory could not be asked.
 #[derive(Debug, thiserror::Error)]
 #[error("the directory of addresses cannot be read: {0}")]
-pub(crate) struct DirectoryError(String);
+pub(crate) struct AddressError(String);
 
-impl Coded for DirectoryError {
+impl Coded for AddressError {
     fn code(&self) -> Code {
         Code::Unavailable
     }
@@ -32,14 +32,14 @@ impl Coded for DirectoryError {
 
 /// The bucket that persistence fills, and what was found in it lately.
 #[derive(Debug)]
-pub(crate) struct Directory {
+pub(crate) struct Addresses {
     bus: Bus,
     bucket: OnceCell<Store>,
     /// By key. Addresses that are not in the directory are not remembered: they may be the next moment.
     remembered: Mutex<HashMap<String, (ConversationToken, Instant)>>,
 }
 
-impl Directory {
+impl Addresses {
     pub(crate) fn new(bus: Bus) -> Self {
         Self { bus, bucket: OnceCell::new(), remembered: Mutex::default() }
     }
@@ -50,7 +50,7 @@ impl Directory {
         &self,
         tenant: &Tenant,
         alias: &Alias,
-    ) -> Result<ConversationToken, DirectoryError> {
+    ) -> Result<ConversationToken, AddressError> {
         let own = ConversationToken::of(alias);
         if alias.kind() == AliasKind::Phone {
             return Ok(own);
@@ -66,15 +66,15 @@ impl Directory {
         Ok(token)
     }
 
-    async fn look_up(&self, key: &str) -> Result<Option<ConversationToken>, DirectoryError> {
+    async fn look_up(&self, key: &str) -> Result<Option<ConversationToken>, AddressError> {
         // Without a connection the request would only wait for its time-out.
         if !self.bus.is_connected() {
-            return Err(DirectoryError("the message broker is away".to_owned()));
+            return Err(AddressError("the message broker is away".to_owned()));
         }
         let open = || self.bus.jetstream().get_key_value(stream::DIRECTORY_BUCKET);
         let bucket = self.bucket.get_or_try_init(open).await;
-        let bucket = bucket.map_err(|error| DirectoryError(error.to_string()))?;
-        let value = bucket.get(key).await.map_err(|error: EntryError| DirectoryError(error.to_string()))?;
+        let bucket = bucket.map_err(|error| AddressError(error.to_string()))?;
+        let value = bucket.get(key).await.map_err(|error: EntryError| AddressError(error.to_string()))?;
         let token = value.and_then(|value| std::str::from_utf8(&value).ok()?.parse().ok());
         Ok(token)
     }
