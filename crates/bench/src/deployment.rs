@@ -66,11 +66,16 @@ fn places(options: &Options, plan: &Plan, edges: usize) -> Vec<(usize, Option<u3
 }
 
 /// A reply to a contact without a widget is answered 404 and durable all the same; with widgets open it is a fault.
-fn also_durable(options: &Options) -> Option<StatusCode> {
+pub(crate) fn also_durable(options: &Options) -> Option<StatusCode> {
     match (&options.entrance, options.dialect) {
         (Entrance::BotReply { .. }, Dialect::Crm) => Some(StatusCode::NOT_FOUND),
         _ => None,
     }
+}
+
+/// The same where clients leave while replies are written to them.
+pub(crate) fn also_durable_while_away(options: &Options) -> Option<StatusCode> {
+    matches!(options.entrance, Entrance::BotReply { .. }).then_some(StatusCode::NOT_FOUND)
 }
 
 #[cfg(test)]

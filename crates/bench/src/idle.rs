@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use futures::{StreamExt, TryStreamExt};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
 
 use crate::{
     audience::Audience,
+    descriptors,
     options::Options,
     plan::{Pace, Plan},
     process::{listener_of, resident_kib},
@@ -17,8 +17,6 @@ use crate::{
 
 /// How many sockets are opened at once.
 const OPENING_MAX: usize = 64;
-/// File descriptors we need besides the sockets.
-const DESCRIPTORS_SPARE: u64 = 64;
 /// Pause between two looks at the memory.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How many looks in a row must agree.
@@ -51,7 +49,7 @@ pub(crate) async fn measure(
     sockets: u32,
     process: Option<u32>,
 ) -> anyhow::Result<IdleReport> {
-    allow_descriptors(sockets)?;
+    descriptors::allow(sockets)?;
     let edge = options.edge_addresses()?.swap_remove(0);
     let process = match process {
         Some(process) => process,
@@ -97,17 +95,4 @@ async fn settled(process: u32) -> anyhow::Result<u32> {
         }
     }
     Ok(last_kib)
-}
-
-/// Raises our limit of open files as far as we may.
-fn allow_descriptors(sockets: u32) -> anyhow::Result<()> {
-    let limit = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
-    let needed = u64::from(sockets) + DESCRIPTORS_SPARE;
-    ensure!(
-        limit.maximum.is_none_or(|maximum| maximum >= needed),
-        "{sockets} sockets need {needed} open files, and the limit is {:?}",
-        limit.maximum
-    );
-    Ok(())
 }

@@ -87,6 +87,11 @@ impl Inbox {
         true
     }
 
+    /// Whether anything came twice, out of order, or to the wrong socket.
+    pub(crate) fn is_disordered(&self) -> bool {
+        self.duplicated + self.out_of_order + self.misdelivered > 0
+    }
+
     /// Whether a message should come here.
     fn awaits(&self, message: u32) -> bool {
         self.conversation.is_none_or(|conversation| message % self.conversations == conversation)

@@ -8,6 +8,8 @@ use crate::{address::Address, credential::Credential, letter::Entrance, socket::
 
 /// Phone numbers that belong to nobody: 5491100000001 to 5491100099999.
 const PHONES_MAX: u32 = 99_999;
+/// The most messages a client may miss: an edge replays 500, unless it is told otherwise.
+const MISSED_MAX: u32 = 10_000;
 /// The most connections that send at once.
 const CONNECTIONS_MAX: u32 = 4_096;
 
@@ -33,6 +35,55 @@ pub enum Mode {
         /// The edge's process; found by its port where not given, which needs it to be on this machine.
         process: Option<u32>,
     },
+    /// Staff sockets of one tenant, and every message goes to each of them.
+    FanOut {
+        /// How many sockets, spread over the edges.
+        sockets: u32,
+        /// Messages a second; as many as go through where not given.
+        rate_per_s: Option<u32>,
+        /// For how long, seconds.
+        seconds: u32,
+    },
+    /// Clients leave, miss messages, and come back with their cursor.
+    Resume {
+        /// How many clients.
+        clients: u32,
+        /// How many messages each misses.
+        missed: u32,
+        /// How many come back at once.
+        at_once: u32,
+    },
+    /// All clients are cut at once while messages flow, and come back with their cursors.
+    Storm {
+        /// How many clients.
+        clients: u32,
+        /// Messages a second.
+        rate_per_s: u32,
+        /// For how long, seconds; the cut is in the middle.
+        seconds: u32,
+    },
+}
+
+impl Mode {
+    /// For how long messages are sent, where that is given.
+    fn seconds(self) -> Option<u32> {
+        match self {
+            Self::Latency { seconds, .. }
+            | Self::Throughput { seconds }
+            | Self::FanOut { seconds, .. }
+            | Self::Storm { seconds, .. } => Some(seconds),
+            Self::Idle { .. } | Self::Resume { .. } => None,
+        }
+    }
+
+    /// At what rate, where that is given.
+    fn rate_per_s(self) -> Option<u32> {
+        match self {
+            Self::Latency { rate_per_s, .. } | Self::Storm { rate_per_s, .. } => Some(rate_per_s),
+            Self::FanOut { rate_per_s, .. } => rate_per_s,
+            Self::Throughput { .. } | Self::Idle { .. } | Self::Resume { .. } => None,
+        }
+    }
 }
 
 /// A running deployment, and what to measure of it.
@@ -112,18 +163,30 @@ impl Options {
         match self.mode {
             Mode::Idle { sockets, .. } => {
                 ensure!((1..=PHONES_MAX).contains(&sockets), "sockets: 1 to {PHONES_MAX}");
+                return Ok(());
             }
-            Mode::Latency { seconds, .. } | Mode::Throughput { seconds } => {
-                ensure!(self.warmup_seconds < seconds, "the run must be longer than its warm-up");
-                ensure!(
-                    self.dialect == Dialect::Crm || matches!(self.entrance, Entrance::BotReply { .. }),
-                    "widgets hear only replies: use the bot-reply entrance"
-                );
+            Mode::FanOut { sockets, .. } => {
+                ensure!((1..=PHONES_MAX).contains(&sockets), "sockets: 1 to {PHONES_MAX}");
+                ensure!(self.dialect == Dialect::Crm, "fan-out is measured at staff sockets");
             }
+            Mode::Resume { clients, missed, at_once } => {
+                ensure!((1..=PHONES_MAX).contains(&clients), "clients: 1 to {PHONES_MAX}");
+                ensure!((1..=MISSED_MAX).contains(&missed), "missed: 1 to {MISSED_MAX}");
+                ensure!(at_once > 0, "at_once: at least 1");
+            }
+            Mode::Storm { clients, .. } => {
+                ensure!((1..=PHONES_MAX).contains(&clients), "clients: 1 to {PHONES_MAX}");
+            }
+            Mode::Latency { .. } | Mode::Throughput { .. } => {}
         }
-        if let Mode::Latency { rate_per_s, .. } = self.mode {
-            ensure!(rate_per_s > 0, "the rate must be at least 1 a second");
+        ensure!(
+            self.dialect == Dialect::Crm || matches!(self.entrance, Entrance::BotReply { .. }),
+            "widgets hear only replies: use the bot-reply entrance"
+        );
+        if let Some(seconds) = self.mode.seconds() {
+            ensure!(self.warmup_seconds < seconds, "the run must be longer than its warm-up");
         }
+        ensure!(self.mode.rate_per_s() != Some(0), "the rate must be at least 1 a second");
         Ok(())
     }
 
@@ -156,6 +219,9 @@ mod tests {
             Options { warmup_seconds: 10, ..options() },
             Options { mode: Mode::Latency { rate_per_s: 0, seconds: 10 }, ..options() },
             Options { mode: Mode::Idle { sockets: 0, process: None }, ..options() },
+            Options { mode: Mode::Resume { clients: 1, missed: 0, at_once: 1 }, ..options() },
+            Options { mode: Mode::Storm { clients: 1, rate_per_s: 0, seconds: 10 }, ..options() },
+            Options { mode: Mode::FanOut { sockets: 1, rate_per_s: None, seconds: 1 }, ..options() },
             Options { entrance: Entrance::BotReply { api_key: "a\nb".into() }, ..options() },
         ] {
             assert!(wrong.check().is_err(), "{wrong:?}");

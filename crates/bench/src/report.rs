@@ -5,7 +5,8 @@ use std::fmt::{self, Display, Formatter};
 use serde::Serialize;
 
 use crate::{
-    idle::IdleReport, machine::Machine, process::Usage, quantiles::times, stored::Stored, trial::Measurement,
+    fan_out::FanOutReport, idle::IdleReport, ledger::Account, machine::Machine, process::Usage,
+    quantiles::times, resume::ResumeReport, stored::Stored, storm::StormReport, trial::Measurement,
 };
 
 /// What a run found.
@@ -27,6 +28,12 @@ pub enum Findings {
     Path(Box<PathReport>),
     /// Sockets stood open.
     Idle(IdleReport),
+    /// Messages went to many sockets.
+    FanOut(FanOutReport),
+    /// Clients came back one after another.
+    Resume(ResumeReport),
+    /// Clients came back all at once.
+    Storm(StormReport),
 }
 
 /// The deployment and both floors, under the same load in the same run.
@@ -79,6 +86,9 @@ impl Report {
                 path.chasqui.account.is_clean() && path.stored.is_none_or(Stored::is_clean)
             }
             Findings::Idle(idle) => idle.closed_early == 0,
+            Findings::FanOut(fan_out) => fan_out.account.is_clean(),
+            Findings::Resume(resume) => resume.is_clean(),
+            Findings::Storm(storm) => storm.is_clean(),
         }
     }
 }
@@ -90,6 +100,9 @@ impl Display for Report {
         match &self.findings {
             Findings::Path(path) => path.fmt(f),
             Findings::Idle(idle) => idle.fmt(f),
+            Findings::FanOut(fan_out) => fan_out.fmt(f),
+            Findings::Resume(resume) => resume.fmt(f),
+            Findings::Storm(storm) => storm.fmt(f),
         }
     }
 }
@@ -185,6 +198,67 @@ impl Display for IdleReport {
             self.closed_early
         )
     }
+}
+
+const QUANTILES: &str = "p50      p95      p99    p99.9      max";
+
+impl Display for FanOutReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:.0} frames a second for each core of the edges", self.frames_per_core_s)?;
+        writeln!(
+            f,
+            "{} frames at {} sockets, {:.0} a second, by {:.2} cores of the edges",
+            self.frames, self.sockets, self.frames_per_s, self.edge_cores
+        )?;
+        writeln!(f, "to socket, ms  {QUANTILES:>43}\n{:15}{}", "", quantiles(&self.delivery))?;
+        writeln!(f, "\nCPU: µs a message (cores)")?;
+        self.cpu.iter().try_for_each(|usage| usage.fmt(f))?;
+        fmt_copies(&self.account, f)
+    }
+}
+
+impl Display for ResumeReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "to have all, ms{QUANTILES:>43}\n{:15}{}", "", quantiles(&self.complete))?;
+        writeln!(
+            f,
+            "{} clients missed {} messages each; {} incomplete, {} with doubles or disorder, {} told to reload",
+            self.clients, self.missed, self.incomplete, self.disordered, self.not_recovered
+        )
+    }
+}
+
+impl Display for StormReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "to be back, ms {QUANTILES:>43}\n{:15}{}", "", quantiles(&self.back))?;
+        writeln!(f, "to socket, ms\n{:15}{}", "", quantiles(&self.delivery))?;
+        writeln!(
+            f,
+            "{} returns of {} clients; {} attempts failed, {} told to reload, {} closed by the other side",
+            self.back.count, self.clients, self.attempts_failed, self.not_recovered, self.closed
+        )?;
+        let ready = self.readiness;
+        writeln!(
+            f,
+            "/readyz asked {} times: {} not ready, {} without answer",
+            ready.asked, ready.not_ready, ready.unanswered
+        )?;
+        fmt_copies(&self.account, f)
+    }
+}
+
+fn fmt_copies(account: &Account, f: &mut Formatter<'_>) -> fmt::Result {
+    writeln!(
+        f,
+        "{} sent, {} acknowledged; {} of {} copies, {} lost, {} twice, {} out of order",
+        account.sent,
+        account.acknowledged,
+        account.delivered,
+        account.expected,
+        account.lost,
+        account.duplicated,
+        account.out_of_order
+    )
 }
 
 fn quantiles(quantiles: &crate::Quantiles) -> String {

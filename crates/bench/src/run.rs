@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use crate::{
-    bare, deployment,
+    bare, deployment, fan_out,
     floor::Floor,
     idle,
     letter::Entrance,
@@ -13,7 +13,9 @@ use crate::{
     options::{Mode, Options},
     plan::Pace,
     report::{Findings, PathReport, Ratios, Report},
+    resume,
     socket::Dialect,
+    storm,
     trial::{Load, Measurement},
 };
 
@@ -30,6 +32,16 @@ pub async fn run(options: Options) -> anyhow::Result<Report> {
         Mode::Idle { sockets, process } => Findings::Idle(idle::measure(&options, sockets, process).await?),
         Mode::Latency { rate_per_s, seconds } => path(&options, Pace::Open { rate_per_s }, seconds).await?,
         Mode::Throughput { seconds } => path(&options, Pace::Closed, seconds).await?,
+        Mode::FanOut { sockets, rate_per_s, seconds } => {
+            let pace = rate_per_s.map_or(Pace::Closed, |rate_per_s| Pace::Open { rate_per_s });
+            Findings::FanOut(fan_out::measure(&options, sockets, seconds, pace).await?)
+        }
+        Mode::Resume { clients, missed, at_once } => {
+            Findings::Resume(resume::measure(&options, clients, missed, at_once as usize).await?)
+        }
+        Mode::Storm { clients, rate_per_s, seconds } => {
+            Findings::Storm(storm::measure(&options, clients, rate_per_s, seconds).await?)
+        }
     };
     Ok(Report { title: title(&options), machine: Machine::here(), findings })
 }
@@ -111,10 +123,28 @@ fn title(options: &Options) -> String {
         Mode::Throughput { seconds } => {
             format!("closed loop, {} connections for {seconds} s", options.connections)
         }
-        Mode::Idle { sockets: count, .. } => {
-            let kind = if options.dialect == Dialect::Crm { "JSON WebSockets" } else { "Socket.IO sockets" };
-            return format!("{count} idle {kind}");
+        Mode::Idle { sockets, .. } => return format!("{sockets} idle {}", kind(options)),
+        Mode::FanOut { sockets, rate_per_s: None, .. } => {
+            return format!("as many messages as go through to each of {sockets} {}", kind(options));
+        }
+        Mode::FanOut { sockets, rate_per_s: Some(rate), .. } => {
+            return format!("{rate} messages a second to each of {sockets} {}", kind(options));
+        }
+        Mode::Resume { clients, missed, at_once } => {
+            let kind = kind(options);
+            return format!("{clients} {kind} come back, {at_once} at once, after {missed} messages each");
+        }
+        Mode::Storm { clients, rate_per_s, .. } => {
+            let kind = kind(options);
+            return format!("{clients} {kind} cut at once while {rate_per_s} messages a second flow");
         }
     };
     format!("{load}, {entrance} → {sockets} {edges} edge(s), texts of {} bytes", options.text_bytes)
+}
+
+fn kind(options: &Options) -> &'static str {
+    match options.dialect {
+        Dialect::Crm => "JSON WebSockets",
+        Dialect::Widget => "Socket.IO sockets",
+    }
 }

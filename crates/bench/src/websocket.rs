@@ -56,7 +56,7 @@ impl WebSocket {
     }
 
     /// Sends a text frame.
-    pub(crate) async fn send(&mut self, text: &'static str) -> anyhow::Result<()> {
-        Ok(self.0.send(Message::text(text)).await?)
+    pub(crate) async fn send(&mut self, text: impl Into<Utf8Bytes>) -> anyhow::Result<()> {
+        Ok(self.0.send(Message::Text(text.into())).await?)
     }
 }

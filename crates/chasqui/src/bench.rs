@@ -79,6 +79,42 @@ enum What {
         #[arg(long)]
         pid: Option<u32>,
     },
+    /// Every message to every socket of a tenant: frames a second, and for each core of the edges.
+    FanOut {
+        /// Staff sockets, spread over the edges.
+        #[arg(long, default_value_t = 5_000)]
+        sockets: u32,
+        /// Messages a second; as many as go through where not given.
+        #[arg(long)]
+        rate: Option<u32>,
+        /// For how long.
+        #[arg(long, default_value_t = 10)]
+        seconds: u32,
+    },
+    /// Clients that leave, miss messages and come back: how long until they have them all.
+    Resume {
+        /// How many clients.
+        #[arg(long, default_value_t = 100)]
+        clients: u32,
+        /// How many messages each misses.
+        #[arg(long, default_value_t = 100)]
+        missed: u32,
+        /// How many come back at once.
+        #[arg(long, default_value_t = 1)]
+        at_once: u32,
+    },
+    /// Every client cut at once while messages flow, and back with its cursor.
+    Storm {
+        /// How many clients.
+        #[arg(long, default_value_t = 5_000)]
+        clients: u32,
+        /// Messages a second.
+        #[arg(long, default_value_t = 20)]
+        rate: u32,
+        /// For how long; the cut is in the middle.
+        #[arg(long, default_value_t = 20)]
+        seconds: u32,
+    },
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -129,6 +165,9 @@ impl What {
             Self::Latency { rate, seconds } => Mode::Latency { rate_per_s: rate, seconds },
             Self::Throughput { seconds } => Mode::Throughput { seconds },
             Self::Idle { sockets, pid } => Mode::Idle { sockets, process: pid },
+            Self::FanOut { sockets, rate, seconds } => Mode::FanOut { sockets, rate_per_s: rate, seconds },
+            Self::Resume { clients, missed, at_once } => Mode::Resume { clients, missed, at_once },
+            Self::Storm { clients, rate, seconds } => Mode::Storm { clients, rate_per_s: rate, seconds },
         }
     }
 }

@@ -14,7 +14,7 @@ const socket = io(url, { forceNew: true, reconnectionDelay: 10, reconnectionDela
 const say = (is, rest) => console.log(JSON.stringify({ is, ...rest }));
 const transport = () => socket.io.engine.transport.name;
 
-socket.on("connect", () => say("connect", { id: socket.id, transport: transport() }));
+socket.on("connect", () => say("connect", { id: socket.id, transport: transport(), recovered: socket.recovered }));
 socket.on("connect_error", ({ message, data }) => say("connect_error", { message, data }));
 socket.on("disconnect", (reason) => say("disconnect", { reason }));
 socket.onAny((name, ...args) => say("event", { name, arguments: args }));

@@ -13,7 +13,7 @@ use serde::{
 pub const DEFAULT_FILE: &str = "chasqui.toml";
 
 /// The environment names operators know, and the setting each one means.
-const OPERATOR_NAMES: [(&str, &str); 12] = [
+const OPERATOR_NAMES: [(&str, &str); 13] = [
     ("PORT", "http.port"),
     ("NATS_URL", "nats.url"),
     ("NATS_USER", "nats.user"),
@@ -21,6 +21,7 @@ const OPERATOR_NAMES: [(&str, &str); 12] = [
     ("DATABASE_URL", "persistence.database_url"),
     ("JWT_SECRET", "edge.jwt_secret"),
     ("WHATSAPP_API_KEY", "ingest.api_key"),
+    ("ADMIN_API_KEY", "ingest.admin_key"),
     ("WHATSAPP_APP_SECRET", "ingest.app_secret"),
     ("WHATSAPP_VERIFY_TOKEN", "ingest.verify_token"),
     ("DEFAULT_TENANT", "tenant.default"),

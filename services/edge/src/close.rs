@@ -19,6 +19,7 @@
 //! | 4502 | [`CloseCode::PROTOCOL_ERROR`] | the client sent what its protocol does not allow |
 //! | 4503 | [`CloseCode::FRAME_TOO_LARGE`] | the client sent more bytes at once than allowed |
 //! | 4504 | [`CloseCode::CONNECTION_LIMIT`] | the user has too many connections |
+//! | 4505 | [`CloseCode::RATE_LIMITED`] | the client went on sending faster than allowed |
 
 /// The number and the words a socket is closed with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,8 +59,16 @@ impl CloseCode {
     /// The user has too many connections.
     pub const CONNECTION_LIMIT: Self = Self::new(4504, "too many connections");
 
+    /// The client went on sending faster than allowed: were it to come back by itself, it would do so for ever.
+    pub const RATE_LIMITED: Self = Self::new(4505, "too many frames");
+
     const fn new(code: u16, reason: &'static str) -> Self {
         Self { code, reason }
+    }
+
+    /// The words of the close frame: the reason, and for a whole node's clients when to come back (CRM-13).
+    pub const fn words(self) -> &'static str {
+        if self.code == Self::GOING_AWAY.code { "going away; retry in 0-5 s" } else { self.reason }
     }
 
     /// Whether the client should connect again by itself.

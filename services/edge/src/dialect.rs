@@ -1,5 +1,6 @@
 //! Dialects: how each kind of client is shown what happens, and how it says what it wants. Pure functions.
 
+pub(crate) mod chat;
 pub(crate) mod crm;
 pub(crate) mod view;
 pub(crate) mod widget;
@@ -13,17 +14,23 @@ pub(crate) enum Dialect {
     Crm,
     /// The web widget of a contact, over Socket.IO.
     Widget,
+    /// Users and agents over a plain WebSocket: what everyone who may see the event is shown.
+    Chat,
+    /// The same, and what only the one it was written to is shown.
+    ChatNotice,
 }
 
 impl Dialect {
     /// How many there are.
-    pub(crate) const COUNT: usize = 2;
+    pub(crate) const COUNT: usize = 4;
 
     /// The frame of an event; `None` where the dialect does not show it.
     pub(crate) fn encode(self, event: &Event) -> Option<String> {
         match self {
-            Self::Crm => Some(crm::encode(event)),
+            Self::Crm => crm::encode(event),
             Self::Widget => widget::encode(event),
+            Self::Chat => chat::encode(event),
+            Self::ChatNotice => chat::encode_notice(event),
         }
     }
 }

@@ -1,53 +1,39 @@
-//! "Is this contact connected anywhere?" is one request on the bus: whoever holds a socket of it answers, and nobody
-//! answers when none does. One doorbell a socket, so that the answer ends with the socket.
+//! "Is this contact connected anywhere?" is one request on the bus. A node that listens for one contact answers while it
+//! holds a socket of it; one that listens for all contacts of a tenant answers for each, yes or no; and nobody answers
+//! where no node has anything to do with the contact.
 
+use async_nats::Message;
 use bytes::Bytes;
 use chasqui_kit::Bus;
-use chasqui_proto::{
-    ConversationToken, Tenant,
-    subject::{self, NodeToken},
-    v1,
-};
-use futures::StreamExt;
-use prost::Message;
-use tokio_util::{
-    sync::{CancellationToken, DropGuard},
-    task::TaskTracker,
-};
+use chasqui_proto::{subject::NodeToken, v1};
+use prost::Message as _;
 
-use crate::error::Error;
+use crate::feeds::Presence;
 
-/// Answers for one socket; dropping it ends that.
-#[derive(Debug)]
+/// Answers for this node.
+#[derive(Debug, Clone)]
 pub(crate) struct Doorbell {
-    _stop: DropGuard,
+    bus: Bus,
+    found: Bytes,
+    absent: Bytes,
 }
 
 impl Doorbell {
-    /// Answers from now on. The subscription is on its way when this returns; a barrier makes it stand.
-    pub(crate) async fn hang(
-        bus: &Bus,
-        node: &NodeToken,
-        contact: (&Tenant, &ConversationToken),
-        tasks: &TaskTracker,
-    ) -> Result<Self, Error> {
-        let subject = subject::edge_contacts(contact.0, contact.1);
-        // In a group of the node's own: of several sockets of one contact one answers. The server lets a request be
-        // answered once.
-        let subscribed = bus.client().queue_subscribe(subject.as_str().to_owned(), node.to_string()).await;
-        let mut questions = subscribed.map_err(|error| Error::Subscribe(error.to_string()))?;
-        let stop = CancellationToken::new();
-        let (client, stopped) = (bus.client().clone(), stop.clone());
-        let found = v1::ContactFound { node: node.to_string(), absent: false };
-        tasks.spawn(async move {
-            let answer = Bytes::from(found.encode_to_vec());
-            while let Some(Some(question)) = stopped.run_until_cancelled(questions.next()).await {
-                let Some(reply) = question.reply else { continue };
-                if let Err(error) = client.publish(reply, answer.clone()).await {
-                    tracing::debug!(%error, "an answer was not sent");
-                }
-            }
-        });
-        Ok(Self { _stop: stop.drop_guard() })
+    pub(crate) fn new(bus: Bus, node: &NodeToken) -> Self {
+        let encoded = |absent| v1::ContactFound { node: node.to_string(), absent }.encode_to_vec().into();
+        Self { bus, found: encoded(false), absent: encoded(true) }
+    }
+
+    /// Answers a question. The broker lets each be answered once by a node.
+    pub(crate) async fn answer(&self, question: &Message, presence: Presence) {
+        let answer = match presence {
+            Presence::Here => &self.found,
+            Presence::Absent => &self.absent,
+            Presence::AskedElsewhere => return,
+        };
+        let Some(reply) = &question.reply else { return };
+        if let Err(error) = self.bus.client().publish(reply.clone(), answer.clone()).await {
+            tracing::debug!(%error, "an answer was not sent");
+        }
     }
 }

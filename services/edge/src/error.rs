@@ -28,6 +28,18 @@ pub enum Error {
     /// The credentials are missing or wrong.
     #[error("{0}")]
     Unauthorized(&'static str),
+    /// The issuer publishes the keys of its tokens, and cannot be reached.
+    #[error("the keys of the token's issuer cannot be fetched; try again")]
+    KeysAway,
+    /// Users the directory does not know are refused, and this node has not read the directory yet.
+    #[error("the directory has not been read yet; try again")]
+    DirectoryAway,
+    /// The client is too fast.
+    #[error("{0}")]
+    RateLimited(&'static str),
+    /// The client is known and may not do this.
+    #[error("{0}")]
+    Forbidden(&'static str),
     /// The client sent something that cannot be right; the text names the field and what was expected.
     #[error("{0}")]
     Invalid(String),
@@ -40,8 +52,10 @@ impl Coded for Error {
             Self::Barrier(error) => error.code(),
             Self::Publish(error) => error.code(),
             Self::Request(error) => error.code(),
-            Self::Subscribe(_) | Self::ReadStream(_) => Code::Unavailable,
+            Self::Subscribe(_) | Self::ReadStream(_) | Self::KeysAway | Self::DirectoryAway => Code::Unavailable,
             Self::Unauthorized(_) => Code::Unauthorized,
+            Self::Forbidden(_) => Code::Forbidden,
+            Self::RateLimited(_) => Code::RateLimited,
             Self::Invalid(_) => Code::InvalidInput,
         }
     }

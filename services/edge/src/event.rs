@@ -4,13 +4,14 @@ use std::sync::{Arc, OnceLock};
 
 use async_nats::{HeaderMap, Message as NatsMessage, jetstream::message::StreamMessage};
 use axum::extract::ws::Utf8Bytes;
+use bytes::Bytes;
 use chasqui_proto::{
     stream::{self, MESSAGES},
     subject, v1,
 };
-use prost::Message as _;
+use prost::{DecodeError, Message};
 
-use crate::dialect::Dialect;
+use crate::{dialect::Dialect, outbox::Delivery};
 
 /// What an event costs in a ring beside its payload: the decoded fact, its frames, the entry itself.
 const OVERHEAD_BYTES: usize = 512;
@@ -26,7 +27,41 @@ pub(crate) enum Fact {
     Conversation(Box<v1::Conversation>),
     /// The tenant's counters as they stand.
     Stats(Box<v1::Stats>),
+    /// A chat with an agent as it stands.
+    Chat(Box<v1::Chat>),
+    /// The connection to a WhatsApp number as it stands.
+    Session(Box<v1::Session>),
+    /// The built-in bot as it stands.
+    Bot(Box<v1::BotStatus>),
+    /// How far a campaign is.
+    Bulk(Box<v1::BulkProgress>),
+    /// An appointment as it stands.
+    Appointment(Box<v1::Appointment>),
+    /// A payment as it stands.
+    Payment(Box<v1::Payment>),
+    /// Somebody types, or stopped.
+    Typing(Box<v1::Typing>),
+    /// Told to everyone of the tenant.
+    Announcement(Box<v1::Announcement>),
+    /// A person as the whole cluster has it; without connections it is gone.
+    Presence(Box<v1::Presence>),
+    /// The ids of the tenant's users and agents who are online, all of them.
+    Online(Box<[String]>),
 }
+
+/// Who of a tenant may be shown a fact. Its staff always may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Audience<'a> {
+    /// Nobody else.
+    Staff,
+    /// The contact of this conversation.
+    Contact(&'a str),
+    /// Every contact.
+    Everyone,
+}
+
+/// One cell a dialect; `None` inside means the dialect does not show the fact.
+type Frames = [OnceLock<Option<Utf8Bytes>>; Dialect::COUNT];
 
 /// A fact with its place in the stream.
 #[derive(Debug)]
@@ -42,8 +77,8 @@ pub(crate) struct Event {
     pub(crate) conversation: Option<Arc<Event>>,
     /// The message had got further before: front ends are not shown it.
     pub(crate) is_step_back: bool,
-    /// One cell a dialect; `None` inside means the dialect does not show this fact.
-    frames: [OnceLock<Option<Utf8Bytes>>; Dialect::COUNT],
+    /// Made when the first dialect asks: most events of a contact are never shown again.
+    frames: OnceLock<Box<Frames>>,
     payload_bytes: usize,
 }
 
@@ -56,21 +91,26 @@ impl Event {
             fact,
             conversation: None,
             is_step_back: false,
-            frames: Default::default(),
+            frames: OnceLock::new(),
             payload_bytes,
         }
     }
 
-    /// Reads a fact that the stream repeated live, or answered from its store; `None` for what the edge does not show.
+    /// Reads a fact as it came: repeated live by a stream, answered from its store, or never stored. `None` for what the
+    /// edge does not show.
     pub(crate) fn of_nats(message: &NatsMessage) -> Option<Self> {
-        let headers = message.headers.as_ref()?;
-        let number = |name: &str| text(headers, name).and_then(|text| text.parse::<u64>().ok());
+        let header = |name: &str| message.headers.as_ref().and_then(|headers| text(headers, name));
+        let number = |name: &str| header(name).and_then(|text| text.parse::<u64>().ok());
         // Facts from the store stand under a subject of the asker; their own one is in the headers.
-        let subject = text(headers, "Nats-Subject").unwrap_or_else(|| stream::original(&message.subject));
-        let happened = text(headers, "Nats-Stream") == Some(MESSAGES.name);
+        let subject = header("Nats-Subject").unwrap_or_else(|| stream::original(&message.subject));
+        let happened = header("Nats-Stream") == Some(MESSAGES.name);
         let seq = if happened { Some(number("Nats-Sequence")?) } else { None };
         let fact = Fact::decode(subject, &message.payload)?;
-        Some(Self::new(subject, seq, number("Nats-Last-Sequence").unwrap_or(0), fact, message.payload.len()))
+        // What happened has its place in the stream; nothing else has.
+        (fact.has_happened() == happened).then(|| {
+            let previous = number("Nats-Last-Sequence").unwrap_or(0);
+            Self::new(subject, seq, previous, fact, message.payload.len())
+        })
     }
 
     /// Reads a fact that the stream's leader answered from its store.
@@ -84,12 +124,12 @@ impl Event {
         let payload_bytes = match &fact {
             Fact::Message { message, .. } => message.encoded_len(),
             Fact::Status(status) => status.encoded_len(),
-            Fact::Conversation(_) | Fact::Stats(_) => 0,
+            _ => 0,
         };
         Self::new(subject, Some(seq), 0, fact, payload_bytes)
     }
 
-    /// A state as persistence answered it.
+    /// A state as a service answered it, or something that is only worth knowing now.
     pub(crate) fn of_state(fact: Fact) -> Self {
         Self::new("", None, 0, fact, 0)
     }
@@ -99,7 +139,13 @@ impl Event {
         if self.is_step_back {
             return None;
         }
-        self.frames[dialect as usize].get_or_init(|| dialect.encode(self).map(Utf8Bytes::from)).as_ref()
+        let frames = self.frames.get_or_init(Box::default);
+        frames[dialect as usize].get_or_init(|| dialect.encode(self).map(Utf8Bytes::from)).as_ref()
+    }
+
+    /// How a frame of it is queued: what is only worth knowing now may be dropped for a client that is slow.
+    pub(crate) fn delivery(&self) -> Delivery {
+        if self.fact.is_volatile() { Delivery::Volatile } else { Delivery::Reply }
     }
 
     /// What keeping it costs, bytes.
@@ -110,24 +156,87 @@ impl Event {
 }
 
 impl Fact {
-    fn decode(subject: &str, payload: &bytes::Bytes) -> Option<Self> {
+    /// Who of the tenant may be shown it.
+    pub(crate) fn audience(&self) -> Audience<'_> {
+        match self {
+            Self::Announcement(_) | Self::Presence(_) | Self::Online(_) => Audience::Everyone,
+            other => other.conversation().map_or(Audience::Staff, Audience::Contact),
+        }
+    }
+
+    /// The token of the conversation it belongs to; `None` for what is the tenant's.
+    pub(crate) fn conversation(&self) -> Option<&str> {
+        let token = match self {
+            Self::Message { message, .. } => &message.conversation,
+            Self::Status(status) => &status.conversation,
+            Self::Conversation(conversation) => &conversation.token,
+            Self::Chat(chat) => &chat.conversation,
+            Self::Appointment(appointment) => &appointment.conversation,
+            Self::Payment(payment) => &payment.conversation,
+            Self::Typing(typing) => &typing.conversation,
+            Self::Stats(_)
+            | Self::Session(_)
+            | Self::Bot(_)
+            | Self::Bulk(_)
+            | Self::Announcement(_)
+            | Self::Presence(_)
+            | Self::Online(_) => return None,
+        };
+        Some(token.as_str()).filter(|token| !token.is_empty())
+    }
+
+    /// Of two states of the same thing the higher version is the newer; `None` for what has none.
+    pub(crate) fn version(&self) -> Option<u64> {
+        match self {
+            Self::Conversation(conversation) => Some(conversation.version),
+            Self::Chat(chat) => Some(chat.version),
+            Self::Session(session) => Some(session.version),
+            Self::Appointment(appointment) => Some(appointment.version),
+            Self::Payment(payment) => Some(payment.version),
+            _ => None,
+        }
+    }
+
+    /// Only worth knowing now: it is never shown later, and a slow client may miss it.
+    pub(crate) fn is_volatile(&self) -> bool {
+        matches!(self, Self::Typing(_) | Self::Announcement(_) | Self::Presence(_) | Self::Online(_))
+    }
+
+    /// It has a place in what happened; a state has none.
+    fn has_happened(&self) -> bool {
+        matches!(self, Self::Message { .. } | Self::Status(_))
+    }
+
+    fn decode(subject: &str, payload: &Bytes) -> Option<Self> {
+        fn boxed<M: Message + Default>(
+            payload: Bytes,
+            fact: impl FnOnce(Box<M>) -> Fact,
+        ) -> Result<Fact, DecodeError> {
+            M::decode(payload).map(|payload| fact(Box::new(payload)))
+        }
         let parts = subject::parse(subject)?;
         let payload = payload.clone();
         let decoded = match (parts.noun, parts.fact) {
-            ("messages", "in" | "out") => v1::Message::decode(payload)
-                .map(|message| Self::Message { message: Box::new(message), status: v1::Status::Unspecified }),
-            ("messages", "status") => {
-                v1::MessageStatus::decode(payload).map(|status| Self::Status(Box::new(status)))
+            ("messages", "in" | "out") => {
+                boxed(payload, |message| Self::Message { message, status: v1::Status::Unspecified })
             }
-            ("conversations", "updated") => v1::Conversation::decode(payload)
-                .map(|conversation| Self::Conversation(Box::new(conversation))),
-            ("stats", "updated") => v1::Stats::decode(payload).map(|stats| Self::Stats(Box::new(stats))),
+            ("messages", "status") => boxed(payload, Self::Status),
+            ("conversations", "updated") => boxed(payload, Self::Conversation),
+            ("stats", "updated") => boxed(payload, Self::Stats),
+            ("chats", "updated") => boxed(payload, Self::Chat),
+            ("sessions", "updated") => boxed(payload, Self::Session),
+            ("bot", "updated") => boxed(payload, Self::Bot),
+            ("bulk", "progress") => boxed(payload, Self::Bulk),
+            ("appointments", "updated") => boxed(payload, Self::Appointment),
+            ("payments", "updated") => boxed(payload, Self::Payment),
+            ("typing", "changed") => boxed(payload, Self::Typing),
+            ("announcements", "made") => boxed(payload, Self::Announcement),
             _ => return None,
         };
         decoded
             .inspect_err(|error| {
                 metrics::counter!("chasqui_edge_undecodable_events_total").increment(1);
-                tracing::warn!(%error, subject, "an event cannot be decoded; persistence buries it");
+                tracing::warn!(%error, subject, "an event cannot be decoded and is not shown");
             })
             .ok()
     }

@@ -6,11 +6,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::sync::OnceCell;
+
 use crate::{
-    conversations::Conversations,
     event::Event,
+    flow::{Accepted, Flow, Missing},
     history::History,
-    log::{Bounds, Log, Offered},
+    log::Bounds,
+    position::Position,
+    scope::Scope,
     steps::Steps,
 };
 
@@ -66,22 +70,21 @@ pub(crate) enum NotJoined {
 /// The feed of one scope.
 #[derive(Debug)]
 pub(crate) struct Feed {
-    epoch: String,
-    replay_max: usize,
+    scope: Scope,
+    replay_max: u32,
+    /// Set once it has a position in the stream; until then it holds back what it is given, and nobody joins it.
+    pub(crate) begun: OnceCell<()>,
     state: Mutex<State>,
 }
 
 struct State {
-    log: Log,
+    epoch: Arc<str>,
+    flow: Flow,
     members: Vec<Place>,
     next_member: u64,
-    conversations: Conversations,
-    steps: Steps,
     /// When the last member left.
     empty_since: Instant,
     ended: bool,
-    /// Everything up to here came while nothing was known to be disturbed.
-    safe_seq: u64,
 }
 
 /// A member, and what it has seen elsewhere.
@@ -101,7 +104,7 @@ impl Place {
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("State")
-            .field("log", &self.log)
+            .field("flow", &self.flow)
             .field("members", &self.members.len())
             .finish_non_exhaustive()
     }
@@ -123,62 +126,83 @@ impl Drop for Membership {
 impl Membership {
     /// The highest position of the feed: what a heartbeat carries.
     pub(crate) fn head(&self) -> u64 {
-        self.feed.state().log.head()
+        self.feed.state().flow.log().head()
     }
 }
 
 impl Feed {
-    /// A feed that sees everything after `seq`.
-    pub(crate) fn new(epoch: String, seq: u64, bounds: Bounds, replay_max: usize) -> Self {
+    /// A feed that holds back what it is given until it begins.
+    pub(crate) fn new(scope: Scope, bounds: Bounds, replay_max: u32) -> Self {
         let state = State {
-            log: Log::new(seq, bounds),
+            epoch: Arc::default(),
+            flow: Flow::new(bounds),
             members: Vec::new(),
             next_member: 0,
-            conversations: Conversations::default(),
-            steps: Steps::default(),
             empty_since: Instant::now(),
             ended: false,
-            safe_seq: seq,
         };
-        Self { epoch, replay_max, state: Mutex::new(state) }
+        Self { scope, replay_max, begun: OnceCell::new(), state: Mutex::new(state) }
+    }
+
+    /// Whose events it carries.
+    pub(crate) fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// Begins: it sees everything after the position.
+    pub(crate) fn begin(&self, position: &Position) -> Option<Missing> {
+        let mut state = self.state();
+        let State { epoch, flow, members, .. } = &mut *state;
+        *epoch = position.epoch.clone();
+        flow.begin(position.seq, |event| show(members, event))
     }
 
     /// The life of the stream that its positions belong to.
-    pub(crate) fn epoch(&self) -> &str {
-        &self.epoch
+    pub(crate) fn epoch(&self) -> Arc<str> {
+        self.state().epoch.clone()
     }
 
-    /// Takes an event as it comes; a position that must be read first when one is missing before it.
-    pub(crate) fn accept(&self, mut event: Event) -> Result<(), Missing> {
+    /// Takes an event as it comes.
+    pub(crate) fn accept(&self, event: &Arc<Event>) -> Option<Missing> {
         let mut state = self.state();
-        state.conversations.beside(&mut event);
-        state.steps.mark(&mut event);
-        let event = Arc::new(event);
-        match state.log.offer(&event) {
-            Offered::Appended => {
-                state.show(&event);
-                Ok(())
+        if state.ended {
+            return None;
+        }
+        let State { flow, members, .. } = &mut *state;
+        match flow.accept(event, |event| show(members, event)) {
+            Accepted::Done => None,
+            Accepted::Missing(missing) => Some(missing),
+            Accepted::Overflow => {
+                drop(state);
+                self.give_up();
+                None
             }
-            Offered::Known => Ok(()),
-            Offered::Gap { missing } => Err(Missing { from: missing, event }),
         }
     }
 
-    /// Takes what a repair read, and shows what was not known.
-    pub(crate) fn mend(&self, events: impl IntoIterator<Item = Event>) -> usize {
+    /// Something may have gone past it.
+    pub(crate) fn disturb(&self) -> Option<Missing> {
         let mut state = self.state();
-        let mut mended = 0;
-        for mut event in events {
-            state.conversations.beside(&mut event);
-            state.steps.mark(&mut event);
-            mended += usize::from(state.take(&Arc::new(event)));
-        }
-        mended
+        if state.ended { None } else { state.flow.disturb() }
     }
 
-    /// Takes the event that a gap was found by, after the repair.
-    pub(crate) fn resume(&self, missing: &Missing) {
-        self.state().take(&missing.event);
+    /// Takes what was read of the stream: how much of it was not known, and whether more is missing.
+    pub(crate) fn mend(&self, events: &[Arc<Event>]) -> (usize, Option<Missing>) {
+        let mut state = self.state();
+        let State { flow, members, .. } = &mut *state;
+        flow.mend(events, |event| show(members, event))
+    }
+
+    /// Shows what is only worth knowing now to whoever is here.
+    pub(crate) fn show_now(&self, event: &Arc<Event>) {
+        for place in &self.state().members {
+            place.member.deliver(event);
+        }
+    }
+
+    /// Whether anybody reads it.
+    pub(crate) fn has_members(&self) -> bool {
+        !self.state().members.is_empty()
     }
 
     /// Lets a member in, with whatever it missed. `epoch` belongs to the positions of `start`.
@@ -194,6 +218,10 @@ impl Feed {
         let after = self.bring_up_to_date(&state, &**member, start)?;
         let id = state.next_member;
         state.next_member += 1;
+        if state.members.is_empty() {
+            // Most contacts have one socket.
+            state.members.reserve_exact(1);
+        }
         state.members.push(Place { id, member: member.clone(), after });
         drop(state);
         Ok(Membership { feed: self.clone(), member: id })
@@ -206,8 +234,10 @@ impl Feed {
         state.ended
     }
 
-    /// Ends the feed and sends its members to come back with their cursors.
-    pub(crate) fn dismiss(&self) {
+    /// It is too far behind to bring every socket up to date here: it ends, and they come back with their cursors.
+    pub(crate) fn give_up(&self) {
+        metrics::counter!("chasqui_edge_feeds_given_up_total").increment(1);
+        tracing::error!(scope = ?self.scope, "a feed fell too far behind; its clients are sent to resume");
         let mut state = self.state();
         state.ended = true;
         for place in &state.members {
@@ -220,15 +250,15 @@ impl Feed {
         self.state().ended
     }
 
-    /// Everything that has come by now came undisturbed.
+    /// Everything that was shown by now came undisturbed, unless something is missing.
     pub(crate) fn mark_safe(&self) {
-        let mut state = self.state();
-        state.safe_seq = state.log.head();
+        self.state().flow.mark_safe();
     }
 
-    /// Everything up to here came undisturbed; after it something may be missing.
-    pub(crate) fn safe_seq(&self) -> u64 {
-        self.state().safe_seq
+    /// Forgets what was safe when it was last told to: a contact who chatted an hour ago costs as much as one who never
+    /// did.
+    pub(crate) fn age(&self) {
+        self.state().flow.age();
     }
 
     fn leave(&self, member: u64) {
@@ -242,24 +272,20 @@ impl Feed {
         }
     }
 
-    fn greeting(&self, seq: u64, recovered: bool, fresh: bool) -> Greeting {
-        Greeting { epoch: self.epoch.clone(), seq, recovered, fresh }
-    }
-
     /// Greets a member and shows it what it missed; the position up to which it has then seen everything.
     fn bring_up_to_date(&self, state: &State, member: &dyn Member, start: Start) -> Result<u64, NotJoined> {
-        let head = state.log.head();
+        let head = state.flow.log().head();
         match start {
-            Start::Now => member.greet(&self.greeting(head, false, true)),
-            Start::Lost => member.greet(&self.greeting(head, false, false)),
-            Start::After(since) => match state.log.after(since) {
+            Start::Now => member.greet(&state.greeting(head, false, true)),
+            Start::Lost => member.greet(&state.greeting(head, false, false)),
+            Start::After(since) => match state.flow.log().after(since) {
                 Some(missed) => {
                     let missed: Vec<&Arc<Event>> = missed.collect();
-                    if missed.len() > self.replay_max {
-                        member.greet(&self.greeting(head, false, false));
+                    if missed.len() > self.replay_max as usize {
+                        member.greet(&state.greeting(head, false, false));
                         return Ok(0);
                     }
-                    member.greet(&self.greeting(since, true, false));
+                    member.greet(&state.greeting(since, true, false));
                     for event in missed {
                         member.deliver(event);
                     }
@@ -268,22 +294,22 @@ impl Feed {
                 None => return Err(NotJoined::Behind(start)),
             },
             Start::With { since, history } => {
-                let Some(recent) = state.log.after(history.covered_seq) else {
+                let Some(recent) = state.flow.log().after(history.covered_seq) else {
                     return Err(NotJoined::Behind(Start::After(since)));
                 };
-                member.greet(&self.greeting(since, true, false));
+                member.greet(&state.greeting(since, true, false));
                 let covered_seq = history.covered_seq;
                 deliver_merged(member, history, recent);
                 return Ok(since.max(covered_seq));
             }
             Start::Backlog(history) => {
-                let Some(recent) = state.log.after(history.covered_seq) else {
+                let Some(recent) = state.flow.log().after(history.covered_seq) else {
                     return Err(NotJoined::Behind(Start::Now));
                 };
                 // The cursor of a client that leaves before it has seen the first of them must not lie behind it.
                 let first = history.events.first().and_then(|event| event.seq);
                 let seq = first.map_or(head, |first| first.saturating_sub(1));
-                member.greet(&self.greeting(seq, false, true));
+                member.greet(&state.greeting(seq, false, true));
                 let covered_seq = history.covered_seq;
                 deliver_merged(member, history, recent);
                 return Ok(covered_seq);
@@ -298,30 +324,15 @@ impl Feed {
     }
 }
 
-/// An event that cannot be shown before what is missing has been read.
-#[derive(Debug)]
-pub(crate) struct Missing {
-    /// The first position that is known to be missing.
-    pub(crate) from: u64,
-    event: Arc<Event>,
+impl State {
+    fn greeting(&self, seq: u64, recovered: bool, fresh: bool) -> Greeting {
+        Greeting { epoch: self.epoch.to_string(), seq, recovered, fresh }
+    }
 }
 
-impl State {
-    fn take(&mut self, event: &Arc<Event>) -> bool {
-        let new = self.log.take(event) == Offered::Appended;
-        if new {
-            self.show(event);
-        }
-        new
-    }
-
-    fn show(&mut self, event: &Arc<Event>) {
-        if !self.conversations.remember(event) {
-            return;
-        }
-        for place in self.members.iter().filter(|place| place.wants(event)) {
-            place.member.deliver(event);
-        }
+fn show(members: &[Place], event: &Arc<Event>) {
+    for place in members.iter().filter(|place| place.wants(event)) {
+        place.member.deliver(event);
     }
 }
 
@@ -370,14 +381,17 @@ mod tests {
         Event::of_store("a", seq, fact)
     }
 
+    const BOUNDS: Bounds = Bounds { events_max: 9, bytes_max: 99_999 };
+
     /// What a member is shown that joins a feed at 10, which then hears everything up to 14.
     fn shown(start: Start) -> Vec<u64> {
-        let feed = Arc::new(Feed::new(String::new(), 10, Bounds { events_max: 9, bytes_max: 9_999 }, 9));
+        let feed = Arc::new(Feed::new(Scope::Tenant("default".parse().unwrap()), BOUNDS, 9));
+        assert_eq!(feed.begin(&Position { epoch: "life".into(), seq: 10 }), None);
         let screen = Arc::new(Screen::default());
         let member: Arc<dyn Member> = screen.clone();
         let _place = feed.join(&member, start).unwrap();
         for seq in 11..=14 {
-            feed.accept(event(seq)).unwrap();
+            assert_eq!(feed.accept(&Arc::new(event(seq))), None);
         }
         screen.0.lock().unwrap().clone()
     }

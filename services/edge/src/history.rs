@@ -164,7 +164,7 @@ fn subject_of(fact: &Fact) -> Option<String> {
             let (tenant, conversation) = parse(&status.tenant, &status.conversation)?;
             Some(subject::messages_status(&tenant, &conversation).as_str().to_owned())
         }
-        Fact::Conversation(_) | Fact::Stats(_) => None,
+        _ => None,
     }
 }
 

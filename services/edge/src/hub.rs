@@ -1,36 +1,44 @@
-//! Which feeds this node holds: one subscription a scope, for as long as somebody reads it.
+//! Which feeds this node holds: one a scope, for as long as somebody reads it.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
 use async_nats::Subscriber;
 use chasqui_kit::Bus;
-use chasqui_proto::stream::MESSAGES;
-use tokio::sync::{OnceCell, Semaphore};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use chasqui_proto::{Tenant, stream::MESSAGES, subject::NodeToken};
+use futures::StreamExt;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Config,
+    doorbell::Doorbell,
     error::Error,
+    event::{Audience, Event},
     feed::{Feed, Member, Membership, NotJoined, Start},
+    feeds::{Feeds, Source, Tap},
     history::{Historian, History},
     log::Bounds,
     position::Positions,
-    reader::{self, Live, Reader, Sources},
+    repair::Repairs,
     scope::Scope,
+    tap::{self, Heard, Pump},
 };
 
 /// How often feeds are looked over: which are idle, which came through undisturbed.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
-/// How many feeds read the stream at once after a disturbance.
-const REPAIRS_MAX: usize = 8;
+/// After how many sweeps the feeds of contacts forget what is older than that: half a minute, longer than a feed lives
+/// without a socket.
+const AGE_SWEEPS: u32 = 6;
+/// How many histories are read at once. The other clients of a storm wait here, and not at the database.
+const HISTORIES_MAX: usize = 32;
 /// The most bytes of recent events a tenant's feed keeps.
 const TENANT_RING_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// What a contact's feed keeps: a chat, not a tenant.
-const CONTACT_RING: Bounds = Bounds { events_max: 64, bytes_max: 128 * 1024 };
+const CONTACT_RING: Bounds = Bounds { events_max: 128, bytes_max: 128 * 1024 };
 /// How often a joining member is sent for its history before it is told that it cannot be had.
 const JOIN_ATTEMPTS_MAX: usize = 4;
 
@@ -52,35 +60,42 @@ pub(crate) enum Wish {
     Undelivered,
 }
 
-type Feeds = HashMap<Scope, Arc<OnceCell<Live>>>;
-
 /// The feeds of this node.
 #[derive(Debug)]
 pub(crate) struct Hub {
     bus: Bus,
+    doorbell: Doorbell,
     positions: Positions,
-    feeds: Mutex<Feeds>,
+    tenants: Mutex<HashMap<Tenant, Arc<Feeds>>>,
+    lines_max: usize,
     ring_events_max: usize,
     replay_events_max: u32,
     linger: Duration,
-    repairs: Arc<Semaphore>,
-    tasks: TaskTracker,
-    stop: CancellationToken,
+    histories: Semaphore,
+    repairs: Arc<Repairs>,
 }
 
 impl Hub {
-    pub(crate) fn new(bus: Bus, config: &Config, stop: CancellationToken) -> Arc<Self> {
+    pub(crate) fn new(bus: Bus, node: &NodeToken, config: &Config, stop: CancellationToken) -> Arc<Self> {
         Arc::new(Self {
+            doorbell: Doorbell::new(bus.clone(), node),
             positions: Positions::new(bus.clone()),
-            bus,
-            feeds: Mutex::default(),
+            tenants: Mutex::default(),
+            lines_max: config.contact_subscriptions_max,
             ring_events_max: config.ring_events_max,
             replay_events_max: config.replay_events_max,
             linger: Duration::from_millis(config.linger_ms),
-            repairs: Arc::new(Semaphore::new(REPAIRS_MAX)),
-            tasks: TaskTracker::new(),
-            stop,
+            histories: Semaphore::new(HISTORIES_MAX),
+            repairs: Repairs::new(bus.clone(), stop),
+            bus,
         })
+    }
+
+    /// Shows what is only worth knowing now to whoever of the tenant is here and may see it.
+    pub(crate) fn show(&self, tenant: &Tenant, event: Event) {
+        let Some(feeds) = self.tenants().get(tenant).cloned() else { return };
+        let event = Arc::new(event);
+        feeds.all(event.fact.audience()).iter().for_each(|feed| feed.show_now(&event));
     }
 
     /// Lets a member into a scope's feed, greeted and brought up to date, then live.
@@ -115,21 +130,27 @@ impl Hub {
         let mut disruptions = self.bus.disruptions();
         let mut elections = self.elections().await;
         let mut sweep = tokio::time::interval(SWEEP_INTERVAL);
+        let mut sweeps = 0;
         loop {
             tokio::select! {
-                () = self.stop.cancelled() => break,
+                // What may have disturbed the feeds comes before they are taken to be undisturbed.
+                biased;
+                () = self.repairs.stop.cancelled() => break,
                 changed = disruptions.changed() => {
                     if changed.is_err() {
                         break;
                     }
-                    self.each(|live| live.disturbance.set());
+                    self.disturb();
                 }
-                Some(_) = reader::next(&mut elections) => self.each(|live| live.disturbance.set()),
-                _ = sweep.tick() => self.sweep(),
+                Some(_) = next(&mut elections) => self.disturb(),
+                _ = sweep.tick() => {
+                    sweeps += 1;
+                    self.sweep(sweeps % AGE_SWEEPS == 0);
+                }
             }
         }
-        self.tasks.close();
-        self.tasks.wait().await;
+        self.repairs.tasks.close();
+        self.repairs.tasks.wait().await;
     }
 
     /// Hears when the stream gets another leader. Only the leader repeats what it stores: what was stored just before
@@ -143,9 +164,9 @@ impl Hub {
     async fn start(&self, scope: &Scope, feed: &Feed, wish: &Wish) -> Result<Start, Error> {
         Ok(match wish {
             Wish::Live => Start::Now,
-            Wish::Since(cursor) if cursor.epoch != feed.epoch() => Start::Lost,
+            Wish::Since(cursor) if *cursor.epoch != *feed.epoch() => Start::Lost,
             Wish::Since(cursor) => Start::After(cursor.seq),
-            Wish::Undelivered => match self.historian().undelivered(scope).await {
+            Wish::Undelivered => match self.undelivered(scope).await {
                 Ok(history) => Start::Backlog(history),
                 Err(error) => {
                     metrics::counter!("chasqui_edge_backlogs_unread_total").increment(1);
@@ -157,68 +178,111 @@ impl Hub {
     }
 
     async fn since(&self, scope: &Scope, since: u64) -> Result<Start, Error> {
+        let _place = self.histories.acquire().await.expect("the semaphore is never closed");
         let read: Option<History> = self.historian().since(scope, since).await?;
         Ok(read.map_or(Start::Lost, |history| Start::With { since, history }))
+    }
+
+    async fn undelivered(&self, scope: &Scope) -> Result<History, Error> {
+        let _place = self.histories.acquire().await.expect("the semaphore is never closed");
+        self.historian().undelivered(scope).await
     }
 
     fn historian(&self) -> Historian<'_> {
         Historian { bus: &self.bus, positions: &self.positions, events_max: self.replay_events_max }
     }
 
-    /// The running feed of a scope, started if there is none.
+    /// The feed of a scope, begun.
     async fn feed(&self, scope: &Scope) -> Result<Arc<Feed>, Error> {
-        let cell = {
-            let mut feeds = self.feeds();
-            let cell = feeds.entry(scope.clone()).or_default();
-            if cell.get().is_some_and(|live| live.feed.has_ended()) {
-                *cell = Arc::default();
-            }
-            cell.clone()
-        };
-        let live = cell.get_or_try_init(|| self.open(scope)).await?;
-        Ok(live.feed.clone())
+        let (feeds, feed, source) = self.seat(scope);
+        feed.begun.get_or_try_init(|| self.begin(&feeds, &feed, &source)).await?;
+        Ok(feed)
     }
 
-    /// Subscribes, and only then asks where the stream stands: everything after that position will be heard.
-    async fn open(&self, scope: &Scope) -> Result<Live, Error> {
-        let sources = Sources::subscribe(&self.bus, scope).await?;
-        let position = self.positions.after_barrier().await?;
+    fn seat(&self, scope: &Scope) -> (Arc<Feeds>, Arc<Feed>, Source) {
         let bounds = match scope {
             Scope::Tenant(_) => Bounds { events_max: self.ring_events_max, bytes_max: TENANT_RING_BYTES_MAX },
             Scope::Contact(..) => CONTACT_RING,
         };
-        let feed = Feed::new(position.epoch, position.seq, bounds, self.replay_events_max as usize);
-        let live = Live { feed: Arc::new(feed), disturbance: Arc::default(), stop: self.stop.child_token() };
-        metrics::gauge!("chasqui_edge_feeds").increment(1);
-        let reader = Reader {
-            bus: self.bus.clone(),
-            scope: scope.clone(),
-            live: live.clone(),
+        let mut tenants = self.tenants();
+        let feeds = tenants
+            .entry(scope.tenant().clone())
+            .or_insert_with(|| Arc::new(Feeds::new(scope.tenant().clone(), self.lines_max)));
+        let make = || Feed::new(scope.clone(), bounds, self.replay_events_max);
+        let (feed, source) = feeds.seat(scope, &self.repairs.stop, make);
+        (feeds.clone(), feed, source)
+    }
+
+    /// Subscribes, and only then asks where the stream stands: everything after that position will be heard.
+    async fn begin(&self, feeds: &Arc<Feeds>, feed: &Arc<Feed>, source: &Source) -> Result<(), Error> {
+        let line = match source {
+            Source::Line(stop) => Some((stop, tap::subscribe(&self.bus, feed.scope()).await?)),
+            Source::Tap(tap) => {
+                tap.open.get_or_try_init(|| self.open(feeds, tap)).await?;
+                None
+            }
+        };
+        let missing = feed.begin(&self.positions.after_barrier().await?);
+        self.repairs.start(feeds, feed.clone(), missing, "disturbed");
+        if let Some((stop, heard)) = line {
+            self.pump(feeds, Some(feed.clone()), heard, stop.clone());
+        }
+        Ok(())
+    }
+
+    async fn open(&self, feeds: &Arc<Feeds>, tap: &Tap) -> Result<(), Error> {
+        let heard = tap::subscribe(&self.bus, &Scope::Tenant(feeds.tenant.clone())).await?;
+        metrics::counter!("chasqui_edge_taps_total").increment(1);
+        self.pump(feeds, None, heard, tap.stopped.clone());
+        Ok(())
+    }
+
+    fn pump(&self, feeds: &Arc<Feeds>, only: Option<Arc<Feed>>, heard: Heard, stop: CancellationToken) {
+        let pump = Pump {
+            feeds: feeds.clone(),
+            only,
+            doorbell: self.doorbell.clone(),
             repairs: self.repairs.clone(),
         };
-        self.tasks.spawn(reader.run(sources));
-        Ok(live)
+        self.repairs.tasks.spawn(pump.run(heard, stop));
     }
 
-    fn sweep(&self) {
-        self.feeds().retain(|_, cell| {
-            let Some(live) = cell.get() else { return true };
-            if live.disturbance.is_mended() && self.bus.is_connected() {
-                live.feed.mark_safe();
+    fn sweep(&self, is_time_to_age: bool) {
+        let is_connected = self.bus.is_connected();
+        let feeds = std::cell::Cell::new(0_u32);
+        let look_over = |feed: &Feed| {
+            feeds.set(feeds.get() + 1);
+            if is_connected {
+                feed.mark_safe();
             }
-            let ended = live.feed.end_if_idle(self.linger);
-            if ended {
-                live.stop.cancel();
+            if is_time_to_age && feed.scope().conversation().is_some() {
+                feed.age();
             }
-            !ended
-        });
+        };
+        self.tenants().retain(|_, tenant| tenant.sweep(self.linger, look_over));
+        metrics::gauge!("chasqui_edge_feeds").set(feeds.get());
     }
 
-    fn each(&self, action: impl Fn(&Live)) {
-        self.feeds().values().filter_map(|cell| cell.get()).for_each(action);
+    /// Something may have gone past every feed.
+    fn disturb(&self) {
+        let tenants: Vec<Arc<Feeds>> = self.tenants().values().cloned().collect();
+        for feeds in tenants {
+            for feed in feeds.all(Audience::Everyone) {
+                let missing = feed.disturb();
+                self.repairs.start(&feeds, feed, missing, "disturbed");
+            }
+        }
     }
 
-    fn feeds(&self) -> std::sync::MutexGuard<'_, Feeds> {
-        self.feeds.lock().expect("no holder of this lock panics")
+    fn tenants(&self) -> MutexGuard<'_, HashMap<Tenant, Arc<Feeds>>> {
+        self.tenants.lock().expect("no holder of this lock panics")
+    }
+}
+
+/// The next message of a source that may not be there.
+async fn next(source: &mut Option<Subscriber>) -> Option<async_nats::Message> {
+    match source {
+        Some(subscriber) => subscriber.next().await,
+        None => std::future::pending().await,
     }
 }

@@ -32,15 +32,21 @@ pub(crate) enum Offered {
 /// An ordered window over one scope of the stream.
 #[derive(Debug)]
 pub(crate) struct Log {
-    entries: VecDeque<Entry>,
-    /// The newest position of each subject in the window.
-    newest: HashMap<Box<str>, u64>,
     /// Everything of the scope after this position is in the window.
     floor: u64,
     /// The highest position seen or confirmed.
     head: u64,
-    bytes: usize,
     bounds: Bounds,
+    /// Nothing while there are no recent events, as in most feeds of contacts most of the time.
+    window: Option<Box<Window>>,
+}
+
+#[derive(Debug, Default)]
+struct Window {
+    entries: VecDeque<Entry>,
+    /// The newest position of each subject in the window.
+    newest: HashMap<Box<str>, u64>,
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -53,14 +59,12 @@ struct Entry {
 impl Log {
     /// A log that knows nothing before `position` and misses nothing after it.
     pub(crate) fn new(position: u64, bounds: Bounds) -> Self {
-        Self {
-            entries: VecDeque::new(),
-            newest: HashMap::new(),
-            floor: position,
-            head: position,
-            bytes: 0,
-            bounds,
-        }
+        Self { floor: position, head: position, bounds, window: None }
+    }
+
+    /// How much it keeps.
+    pub(crate) fn bounds(&self) -> Bounds {
+        self.bounds
     }
 
     /// The highest position seen.
@@ -79,7 +83,8 @@ impl Log {
         }
         // 0 means the stream does not know what came before: limits may have removed it.
         let previous = event.previous;
-        let linked = previous <= self.floor || self.newest.get(&event.subject) >= Some(&previous);
+        let newest = self.window.as_ref().and_then(|window| window.newest.get(&event.subject));
+        let linked = previous <= self.floor || newest >= Some(&previous);
         if linked { self.take(event) } else { Offered::Gap { missing: previous } }
     }
 
@@ -89,7 +94,7 @@ impl Log {
         if self.knows(seq) {
             return Offered::Known;
         }
-        let newest = self.newest.entry(event.subject.clone()).or_default();
+        let newest = self.window.get_or_insert_default().newest.entry(event.subject.clone()).or_default();
         *newest = seq.max(*newest);
         self.head = self.head.max(seq);
         self.insert(seq, event.clone());
@@ -101,31 +106,54 @@ impl Log {
         // A state that came right after the event at `since` may not have been seen.
         let unseen =
             move |entry: &&Entry| entry.at > since || (entry.event.seq.is_none() && entry.at == since);
-        (since >= self.floor).then(|| self.entries.iter().filter(unseen).map(|entry| &entry.event))
+        (since >= self.floor).then(|| self.entries().filter(unseen).map(|entry| &entry.event))
+    }
+
+    /// Forgets the events up to a position.
+    pub(crate) fn forget_until(&mut self, position: u64) {
+        while self.entries().next().is_some_and(|oldest| oldest.at <= position) {
+            self.forget_oldest();
+        }
+        if self.entries().next().is_none() {
+            self.window = None;
+        }
+    }
+
+    fn entries(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+        self.window.iter().flat_map(|window| &window.entries)
     }
 
     fn knows(&self, seq: u64) -> bool {
         let same = |entry: &Entry| entry.event.seq == Some(seq);
         seq <= self.floor
-            || (seq <= self.head && self.entries.iter().rev().take_while(|entry| entry.at >= seq).any(same))
+            || (seq <= self.head && self.entries().rev().take_while(|entry| entry.at >= seq).any(same))
     }
 
     fn insert(&mut self, at: u64, event: Arc<Event>) {
-        self.bytes += event.cost();
-        let later = self.entries.iter().rev().take_while(|entry| entry.at > at).count();
-        self.entries.insert(self.entries.len() - later, Entry { at, event });
-        while self.entries.len() > self.bounds.events_max || self.bytes > self.bounds.bytes_max {
+        let window = self.window.get_or_insert_default();
+        window.bytes += event.cost();
+        let later = window.entries.iter().rev().take_while(|entry| entry.at > at).count();
+        window.entries.insert(window.entries.len() - later, Entry { at, event });
+        while self.is_over_its_bounds() {
             self.forget_oldest();
         }
     }
 
+    fn is_over_its_bounds(&self) -> bool {
+        let over = |window: &Window| {
+            window.entries.len() > self.bounds.events_max || window.bytes > self.bounds.bytes_max
+        };
+        self.window.as_deref().is_some_and(over)
+    }
+
     fn forget_oldest(&mut self) {
-        let Some(Entry { event, .. }) = self.entries.pop_front() else { return };
-        self.bytes -= event.cost();
+        let Some(window) = &mut self.window else { return };
+        let Some(Entry { event, .. }) = window.entries.pop_front() else { return };
+        window.bytes -= event.cost();
         let Some(seq) = event.seq else { return };
         self.floor = self.floor.max(seq);
-        if self.newest.get(&event.subject) == Some(&seq) {
-            self.newest.remove(&event.subject);
+        if window.newest.get(&event.subject) == Some(&seq) {
+            window.newest.remove(&event.subject);
         }
     }
 }
@@ -188,6 +216,21 @@ mod tests {
         log.offer(&event("a", 2, 1));
         assert_eq!(log.after(1).map(Iterator::count), Some(2));
         assert_eq!(log.after(2).map(Iterator::count), Some(0));
+    }
+
+    #[test]
+    fn what_is_forgotten_costs_nothing_and_is_not_missed() {
+        let mut log = Log::new(0, BOUNDS);
+        for seq in 1..=3 {
+            log.offer(&event("a", seq, seq - 1));
+        }
+        log.forget_until(2);
+        assert_eq!((seqs(&log, 2), seqs(&log, 1)), (Some(vec![3]), None));
+        log.forget_until(3);
+        assert!(log.window.is_none());
+        assert_eq!(log.offer(&event("a", 3, 2)), Offered::Known);
+        assert_eq!(log.offer(&event("a", 5, 3)), Offered::Appended);
+        assert_eq!(log.offer(&event("a", 7, 6)), Offered::Gap { missing: 6 });
     }
 
     proptest! {

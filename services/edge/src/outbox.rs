@@ -6,12 +6,13 @@
 //! pass through here, so they never wait behind data.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
 
 use axum::extract::ws::{Message, Utf8Bytes};
 use bytes::Bytes;
 use thiserror::Error;
-use tokio::sync::Notify;
 
 use crate::close::CloseCode;
 
@@ -103,7 +104,7 @@ pub enum PushError {
     Closed(CloseCode),
 }
 
-/// What [`Outbox::next_batch`] took.
+/// What [`Outbox::take_batch`] took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Batch {
     /// Position of the last frame taken.
@@ -116,7 +117,6 @@ pub struct Batch {
 #[derive(Debug)]
 pub struct Outbox {
     state: Mutex<State>,
-    changed: Notify,
     max_bytes: usize,
 }
 
@@ -124,72 +124,74 @@ pub struct Outbox {
 struct State {
     queue: VecDeque<Queued>,
     bytes: usize,
-    /// Position of the last frame pushed; frames dropped as volatile have one too.
+    /// Position of the last frame queued.
     position: u64,
-    dropped: u64,
     closed: Option<CloseCode>,
+    /// The task that waits. The first push of a batch wakes it, and the others find nobody to wake.
+    waiting: Option<Waker>,
 }
 
 #[derive(Debug)]
 struct Queued {
     frame: Frame,
-    position: u64,
     durable: bool,
+    /// The next frame belongs to this one; nothing may be written between them.
+    has_more: bool,
 }
 
 impl Outbox {
     /// An open, empty outbox for at most `max_bytes`. One frame larger than that passes when it is alone.
     pub fn new(max_bytes: usize) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), changed: Notify::new(), max_bytes })
+        Arc::new(Self { state: Mutex::default(), max_bytes })
     }
 
-    /// Queues a frame and returns its position: 1 for the first, then one more each time.
+    /// Queues a frame and returns its position: 1 for the first, then one more each time. A volatile frame that is
+    /// dropped has the position of the frame before it.
     pub fn push(&self, frame: impl Into<Frame>, delivery: Delivery) -> Result<u64, PushError> {
-        let frame = frame.into();
+        self.queue([frame.into()], delivery)
+    }
+
+    /// Queues frames that nothing may be written between, all or none, and returns the position of the last.
+    pub fn push_together(&self, frames: Vec<Frame>, delivery: Delivery) -> Result<u64, PushError> {
+        self.queue(frames, delivery)
+    }
+
+    fn queue(
+        &self,
+        frames: impl AsRef<[Frame]> + IntoIterator<Item = Frame>,
+        delivery: Delivery,
+    ) -> Result<u64, PushError> {
         let mut state = self.state();
         if let Some(code) = state.closed {
             return Err(PushError::Closed(code));
         }
-        let cost = cost(&frame);
-        if state.bytes > 0 && state.bytes + cost > self.max_bytes {
-            if delivery == Delivery::Volatile {
-                state.position += 1;
-                state.dropped += 1;
-                return Ok(state.position);
-            }
+        let cost: usize = frames.as_ref().iter().map(cost).sum();
+        let has_room = state.bytes == 0 || state.bytes + cost <= self.max_bytes;
+        if !has_room && delivery == Delivery::Volatile {
+            metrics::counter!("chasqui_edge_dropped_frames_total").increment(1);
+            return Ok(state.position);
+        }
+        let pushed = if has_room {
+            state.append(frames, delivery == Delivery::Durable);
+            state.bytes += cost;
+            Ok(state.position)
+        } else {
             // What is queued is dropped with it: the client resumes from what it really got.
             state.queue = VecDeque::new();
             state.bytes = 0;
             state.closed = Some(CloseCode::SLOW_CONSUMER);
-            drop(state);
-            self.changed.notify_one();
-            return Err(PushError::Overflow);
-        }
-        state.bytes += cost;
-        state.position += 1;
-        let position = state.position;
-        state.queue.push_back(Queued { frame, position, durable: delivery == Delivery::Durable });
-        drop(state);
-        self.changed.notify_one();
-        Ok(position)
+            Err(PushError::Overflow)
+        };
+        wake(state);
+        pushed
     }
 
     /// Closes the outbox: nothing more is taken in, what is queued is still written, then the socket is closed
     /// with `code`. The first close wins.
     pub fn close(&self, code: CloseCode) {
-        self.state().closed.get_or_insert(code);
-        self.changed.notify_one();
-    }
-
-    /// Waits for frames and appends them to `into`; the code once the outbox is closed and empty.
-    ///
-    /// Only one task may wait on an outbox at a time.
-    pub async fn next_batch(&self, into: &mut Vec<Frame>) -> Result<Batch, CloseCode> {
-        self.ready().await;
-        match self.take_batch(into) {
-            Some(batch) => Ok(batch),
-            None => Err(self.closed().await),
-        }
+        let mut state = self.state();
+        state.closed.get_or_insert(code);
+        wake(state);
     }
 
     /// Waits until there is something to take or the outbox is closed. Only one task may wait at a time.
@@ -197,12 +199,18 @@ impl Outbox {
         self.until(|state| (!state.queue.is_empty() || state.closed.is_some()).then_some(())).await;
     }
 
-    /// Appends what is queued now to `into`, at most [`BATCH_FRAMES_MAX`] frames.
+    /// Appends what is queued now to `into`: at most [`BATCH_FRAMES_MAX`] frames and what belongs to the last.
     pub fn take_batch(&self, into: &mut Vec<Frame>) -> Option<Batch> {
         let mut state = self.state();
-        let count = state.queue.len().min(BATCH_FRAMES_MAX);
-        let position = state.queue.get(count.checked_sub(1)?)?.position;
-        let mut batch = Batch { position, durable: false };
+        let mut count = state.queue.len().min(BATCH_FRAMES_MAX);
+        while count > 0 && state.queue[count - 1].has_more {
+            count += 1;
+        }
+        if count == 0 {
+            return None;
+        }
+        let left = state.queue.len() - count;
+        let mut batch = Batch { position: state.position - left as u64, durable: false };
         let State { queue, bytes, .. } = &mut *state;
         into.extend(queue.drain(..count).map(|queued| {
             *bytes -= cost(&queued.frame);
@@ -236,24 +244,40 @@ impl Outbox {
         self.state().closed
     }
 
-    /// How many volatile frames were dropped because the outbox was full.
-    pub fn dropped(&self) -> u64 {
-        self.state().dropped
-    }
-
     async fn until<T>(&self, fact: impl Fn(&State) -> Option<T>) -> T {
-        loop {
-            // `notify_one` leaves a permit behind when nobody waits, so a change between look and wait is not lost.
-            if let Some(found) = fact(&self.state()) {
-                return found;
-            }
-            self.changed.notified().await;
-        }
+        poll_fn(|context| {
+            let mut state = self.state();
+            let Some(found) = fact(&state) else {
+                state.waiting = Some(context.waker().clone());
+                return Poll::Pending;
+            };
+            Poll::Ready(found)
+        })
+        .await
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         // No code under this lock can leave the state half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn append(&mut self, frames: impl AsRef<[Frame]> + IntoIterator<Item = Frame>, durable: bool) {
+        let last = frames.as_ref().len().saturating_sub(1);
+        for (index, frame) in frames.into_iter().enumerate() {
+            self.position += 1;
+            self.queue.push_back(Queued { frame, durable, has_more: index < last });
+        }
+    }
+}
+
+/// Wakes who waits, once the state is free.
+fn wake(mut state: MutexGuard<'_, State>) {
+    let waiting = state.waiting.take();
+    drop(state);
+    if let Some(waiting) = waiting {
+        waiting.wake();
     }
 }
 
@@ -263,6 +287,9 @@ fn cost(frame: &Frame) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Wake};
+
     use super::*;
 
     fn take(outbox: &Outbox) -> Vec<Frame> {
@@ -287,14 +314,26 @@ mod tests {
     }
 
     #[test]
-    fn past_the_bound_a_volatile_frame_is_dropped_and_counted() {
+    fn frames_that_belong_together_leave_together() {
+        let outbox = Outbox::new(10_000);
+        for _ in 1..BATCH_FRAMES_MAX {
+            outbox.push("a", Delivery::Durable).unwrap();
+        }
+        let together = ["b", "c", "d"].map(Frame::from).to_vec();
+        assert_eq!(outbox.push_together(together, Delivery::Reply), Ok(BATCH_FRAMES_MAX as u64 + 2));
+        outbox.push("e", Delivery::Reply).unwrap();
+        assert_eq!(take(&outbox).last(), Some(&Frame::from("d")));
+        assert_eq!(take(&outbox), [Frame::from("e")]);
+    }
+
+    #[test]
+    fn past_the_bound_a_volatile_frame_is_dropped() {
         let outbox = Outbox::new(100);
         outbox.push("x".repeat(40), Delivery::Volatile).unwrap();
-        assert_eq!(outbox.push("y".repeat(40), Delivery::Volatile), Ok(2));
-        assert_eq!(outbox.dropped(), 1);
+        assert_eq!(outbox.push("y".repeat(40), Delivery::Volatile), Ok(1));
         assert_eq!(take(&outbox).len(), 1);
         assert_eq!(outbox.close_code(), None);
-        assert_eq!(outbox.push("z", Delivery::Durable), Ok(3));
+        assert_eq!(outbox.push("z", Delivery::Durable), Ok(2));
     }
 
     #[test]
@@ -337,21 +376,45 @@ mod tests {
         outbox.push("last words", Delivery::Durable).unwrap();
         outbox.close(CloseCode::GOING_AWAY);
         outbox.close(CloseCode::UNAUTHORIZED);
-        let mut frames = Vec::new();
-        assert!(outbox.next_batch(&mut frames).await.is_ok());
-        assert_eq!(outbox.next_batch(&mut frames).await, Err(CloseCode::GOING_AWAY));
-        assert_eq!(frames.len(), 1);
+        outbox.ready().await;
+        assert_eq!((outbox.drained(), take(&outbox).len()), (None, 1));
+        assert_eq!(
+            (outbox.drained(), outbox.closed().await),
+            (Some(CloseCode::GOING_AWAY), CloseCode::GOING_AWAY)
+        );
     }
 
-    #[tokio::test]
-    async fn a_waiting_writer_is_woken_by_a_push() {
+    #[test]
+    fn a_batch_wakes_its_writer_once() {
         let outbox = Outbox::new(1_000);
-        let writer = tokio::spawn({
-            let outbox = Arc::clone(&outbox);
-            async move { outbox.next_batch(&mut Vec::new()).await }
-        });
-        tokio::task::yield_now().await;
-        outbox.push("frame", Delivery::Volatile).unwrap();
-        assert_eq!(writer.await.unwrap(), Ok(Batch { position: 1, durable: false }));
+        let mut writer = by_hand(outbox.ready());
+        assert_eq!(writer(), (false, 0));
+        for _ in 0..3 {
+            outbox.push("frame", Delivery::Volatile).unwrap();
+        }
+        assert_eq!(writer(), (true, 1));
+        assert_eq!(take(&outbox).len(), 3);
+        let mut writer = by_hand(outbox.closed());
+        assert_eq!(writer(), (false, 0));
+        outbox.close(CloseCode::GOING_AWAY);
+        assert_eq!(writer(), (true, 1));
+    }
+
+    /// Polls a future by hand: whether it is done, and how often it was woken before.
+    fn by_hand<T>(future: impl Future<Output = T>) -> impl FnMut() -> (bool, usize) {
+        #[derive(Default)]
+        struct Bell(AtomicUsize);
+        impl Wake for Bell {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let bell = Arc::new(Bell::default());
+        let mut future = Box::pin(future);
+        move || {
+            let woken = bell.0.swap(0, Ordering::Relaxed);
+            let waker = bell.clone().into();
+            (future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready(), woken)
+        }
     }
 }

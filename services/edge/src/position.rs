@@ -1,6 +1,6 @@
 //! Where the stream stands: the cursor a client gets before it has seen anything.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use async_nats::jetstream::stream::State as StreamState;
 use chasqui_kit::Bus;
@@ -13,7 +13,7 @@ use crate::error::Error;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Position {
     /// Which life: a stream that was lost and made again counts from 1, and old cursors mean nothing in it.
-    pub(crate) epoch: String,
+    pub(crate) epoch: Arc<str>,
     /// The last position used when it was asked for.
     pub(crate) seq: u64,
 }
@@ -41,7 +41,11 @@ impl Positions {
         }
         let asking = Instant::now();
         self.bus.barrier().await?;
-        let position = self.ask().await?;
+        let mut position = self.ask().await?;
+        // Thousands of feeds hold the name of the one life of the stream.
+        if let Some((_, known)) = newest.take().filter(|(_, known)| known.epoch == position.epoch) {
+            position.epoch = known.epoch;
+        }
         *newest = Some((asking, position.clone()));
         Ok(position)
     }
@@ -51,7 +55,7 @@ impl Positions {
         let stream = stream.map_err(|error| Error::ReadStream(error.to_string()))?;
         let info = stream.cached_info();
         let StreamState { last_sequence, .. } = info.state;
-        let epoch = format!("{:x}", info.created.unix_timestamp_nanos());
+        let epoch = format!("{:x}", info.created.unix_timestamp_nanos()).into();
         Ok(Position { epoch, seq: last_sequence })
     }
 }

@@ -57,7 +57,7 @@ pub(crate) async fn messages(
 }
 
 async fn list_conversations(edge: &Edge, headers: &HeaderMap, page: Asked) -> Result<Response, Error> {
-    let identity = staff(edge, headers)?;
+    let identity = staff(edge, headers).await?;
     let (limit, cursor) = bounds(page)?;
     let question = v1::ListConversations { tenant: identity.tenant.to_string(), cursor, limit };
     let page = edge.bus.ask(CONVERSATIONS_LIST, &question, TraceContext::of_http(headers)).await?;
@@ -72,7 +72,7 @@ async fn list_messages(
     conversation: String,
     page: Asked,
 ) -> Result<Response, Error> {
-    let identity = staff(edge, headers)?;
+    let identity = staff(edge, headers).await?;
     let (limit, cursor) = bounds(page)?;
     let question = v1::ListMessages { tenant: identity.tenant.to_string(), conversation, cursor, limit };
     let page = edge.bus.ask(MESSAGES_LIST, &question, TraceContext::of_http(headers)).await?;
@@ -88,17 +88,14 @@ fn next(cursor: &str) -> Option<&str> {
     (!cursor.is_empty()).then_some(cursor)
 }
 
-fn staff(edge: &Edge, headers: &HeaderMap) -> Result<Identity, Error> {
+async fn staff(edge: &Edge, headers: &HeaderMap) -> Result<Identity, Error> {
     let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = given
         .and_then(|value| value.strip_prefix("Bearer ").or_else(|| value.strip_prefix("bearer ")))
         .ok_or(Error::Unauthorized("the header `Authorization: Bearer <token>` is missing"))?;
-    let identity = edge.authenticator.identify(token.trim())?;
-    if identity.is_staff() {
-        Ok(identity)
-    } else {
-        Err(Error::Unauthorized("a contact's token opens the widget only"))
-    }
+    let identity = edge.gate.identify(token.trim()).await?;
+    edge.admits_staff(&identity)?;
+    Ok(identity)
 }
 
 fn bounds(page: Asked) -> Result<(u32, String), Error> {

@@ -1,39 +1,44 @@
 //! The service: its routes, its life.
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use axum::{
     Router,
     http::{HeaderMap, HeaderValue, Method, header},
+    middleware,
     routing::get,
 };
+use chasqui_directory::Directory;
 use chasqui_kit::{Bus, Platform, stream};
-use chasqui_proto::{Tenant, subject::NodeToken};
+use chasqui_proto::{Tenant, subject::NodeToken, v1::EntryKind};
 use rand::Rng;
 use tokio::time::{Instant, Interval};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::{
-    auth::Authenticator,
+    auth::{Gate, Identity, Leases},
     canary,
+    close::CloseCode,
     config::Config,
     engineio::{Origins, Settings},
     error::Error,
     hub::Hub,
-    rest, socketio, websocket,
+    peers::NatsPeers,
+    json,
+    limit::{Handshakes, Paces, pace_handshakes},
+    rest,
+    roster::Roster,
+    socketio,
+    sockets::Sockets,
     widget::Widget,
 };
 
 /// How long a browser may remember what a preflight allowed.
 const PREFLIGHT_AGE: Duration = Duration::from_hours(1);
+
+/// What of the directory the edge asks for.
+const DIRECTORY_KINDS: [EntryKind; 3] = [EntryKind::Tenant, EntryKind::User, EntryKind::Agent];
 
 /// What every socket of the node shares.
 pub(crate) struct Edge {
@@ -41,13 +46,22 @@ pub(crate) struct Edge {
     pub(crate) bus: Bus,
     pub(crate) node: NodeToken,
     pub(crate) tenant: Tenant,
-    pub(crate) authenticator: Authenticator,
+    /// Who belongs to the tenants.
+    pub(crate) directory: Directory,
+    /// Who is let in.
+    pub(crate) gate: Arc<Gate>,
+    /// Whose token ends when.
+    pub(crate) leases: Arc<Leases>,
+    /// How fast clients may send.
+    pub(crate) paces: Paces,
+    pub(crate) sockets: Arc<Sockets>,
     pub(crate) hub: Arc<Hub>,
+    /// Who is connected, here and elsewhere.
+    pub(crate) roster: Arc<Roster>,
     /// Every socket's task, and what they left to be done.
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
     origins: Origins,
-    sockets: Arc<AtomicUsize>,
 }
 
 impl fmt::Debug for Edge {
@@ -56,24 +70,16 @@ impl fmt::Debug for Edge {
     }
 }
 
-/// One of the node's places for sockets; dropping it gives it back.
-#[derive(Debug)]
-pub(crate) struct SocketPlace(Arc<AtomicUsize>);
-
-impl Drop for SocketPlace {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-        metrics::gauge!("chasqui_edge_sockets").decrement(1);
-    }
-}
-
 impl Edge {
-    /// A place for one more socket, unless the node is full.
-    pub(crate) fn take_place(&self) -> Option<SocketPlace> {
-        let taken = self.sockets.fetch_add(1, Ordering::Relaxed);
-        metrics::gauge!("chasqui_edge_sockets").increment(1);
-        let place = SocketPlace(self.sockets.clone());
-        (taken < self.config.sockets_max).then_some(place)
+    /// Whether a user may see all of its tenant.
+    pub(crate) fn admits_staff(&self, identity: &Identity) -> Result<(), Error> {
+        if !identity.is_staff() {
+            return Err(Error::Forbidden("a contact's token opens the widget only"));
+        }
+        if self.config.staff_only_agents && !identity.is_active_agent() {
+            return Err(Error::Forbidden("only active agents are admitted (edge.staff_only_agents)"));
+        }
+        Ok(())
     }
 
     /// Whether the page that opens a connection may do so. Programs send no origin.
@@ -98,39 +104,69 @@ pub async fn run(config: Config, platform: Platform, stop: CancellationToken) ->
     if config.widget_anonymous {
         tracing::warn!("edge.widget_anonymous is on: anyone who knows a phone number can read its replies");
     }
-    let edge = Arc::new(edge(config, &platform, &stop));
+    let drained = CancellationToken::new();
+    let edge = Arc::new(edge(config, &platform, &stop, &drained));
+    edge.tasks.spawn(edge.gate.clone().run(drained.clone()));
+    edge.tasks.spawn(edge.leases.clone().run(drained.clone()));
+    edge.tasks.spawn(expel_the_suspended(edge.clone(), drained.clone()));
     let hub = tokio::spawn(edge.hub.clone().run());
+    let (peers, inbox) = NatsPeers::listen(&platform.bus, &platform.node).await?;
     let widgets = socketio::server(
-        widget_settings(&edge),
+        Settings { peers: Some(peers.clone()), ..widget_settings(&edge) },
         &[socketio::ROOT],
         Arc::new(Widget::new(edge.clone())),
-        stop.clone(),
+        drained.clone(),
     );
-    let mounted = platform.door.mount("edge", routes(&edge).merge(widgets.router()));
+    // Until the last session has ended, so that clients on other nodes hear why.
+    let alone = CancellationToken::new();
+    let serving = tokio::spawn(peers.serve(inbox, widgets.clone(), alone.clone()));
+    let sockets = socket_routes(&edge).merge(widgets.router());
+    let handshakes = Handshakes::new(edge.config.handshakes_per_second_max);
+    let sockets = sockets.layer(middleware::from_fn_with_state(handshakes, pace_handshakes));
+    let mounted = platform.door.mount("edge", routes(&edge).merge(sockets));
     let interval = Duration::from_millis(edge.config.canary_interval_ms);
     let watched = canary::watch(platform.bus, platform.health, platform.node, interval, stop.clone()).await;
     // The canary ends when the service is stopped, or with the reason why it cannot go on.
     stop.cancelled().await;
+    // Nobody is let in any more; those who are in are served until it is their turn.
+    edge.sockets.drain(edge.config.drain()).await;
+    drained.cancel();
     drop(mounted);
     widgets.ended().await;
+    alone.cancel();
+    drop(serving.await);
     edge.tasks.close();
     edge.tasks.wait().await;
+    edge.roster.farewell().await;
     drop(hub.await);
     watched
 }
 
-fn edge(config: Config, platform: &Platform, stop: &CancellationToken) -> Edge {
-    let secret = config.jwt_secret.clone().unwrap_or_default();
+/// Closes the sockets of whoever is suspended while connected.
+async fn expel_the_suspended(edge: Arc<Edge>, stop: CancellationToken) {
+    let mut changed = edge.directory.changed();
+    while let Some(Ok(())) = stop.run_until_cancelled(changed.changed()).await {
+        edge.sockets.close_those(CloseCode::UNAUTHORIZED, |identity| edge.gate.check(identity).is_err());
+    }
+}
+
+fn edge(config: Config, platform: &Platform, stop: &CancellationToken, drained: &CancellationToken) -> Edge {
+    let directory = Directory::open(&platform.bus, &DIRECTORY_KINDS);
+    let hub = Hub::new(platform.bus.clone(), &platform.node, &config, drained.clone());
     Edge {
-        hub: Hub::new(platform.bus.clone(), &config, stop.clone()),
+        roster: Roster::new(platform.bus.clone(), platform.node.clone(), hub.clone(), &config),
+        hub,
         bus: platform.bus.clone(),
         node: platform.node.clone(),
         tenant: platform.tenant.clone(),
-        authenticator: Authenticator::new(&secret, platform.tenant.clone()),
+        gate: Gate::new(&config, platform.tenant.clone(), directory.clone(), platform.bus.clone()),
+        leases: Leases::new(config.lease_rules()),
+        paces: Paces::new(config.frames_per_second_max, config.tenant_frames_per_second_max),
+        sockets: Sockets::new(config.sockets_max),
+        directory,
         tasks: TaskTracker::new(),
         stop: stop.clone(),
         origins: origins(&config),
-        sockets: Arc::default(),
         config,
     }
 }
@@ -158,7 +194,11 @@ fn routes(edge: &Arc<Edge>) -> Router {
         .route("/api/conversations", get(rest::conversations).options(preflight))
         .route("/api/conversations/{id}/messages", get(rest::messages).options(preflight))
         .layer(cross_origin(&edge.origins));
-    Router::new().route("/ws", get(websocket::open)).merge(rest).with_state(edge.clone())
+    rest.with_state(edge.clone())
+}
+
+fn socket_routes(edge: &Arc<Edge>) -> Router {
+    Router::new().route("/ws", get(json::at_ws)).route("/", get(json::at_root)).with_state(edge.clone())
 }
 
 /// Makes `OPTIONS` a method of the route, so that the layer around it answers and not the door's "wrong method".

@@ -8,16 +8,18 @@ mod conversation;
 mod encode;
 mod event;
 mod packet;
+mod recovery;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-pub use application::{Application, ConnectRequest, DisconnectReason, Refusal};
-pub use encode::{encode_event, encode_event_in};
+pub use application::{Application, ConnectRequest, DisconnectReason, Refusal, Welcome};
+pub use encode::{encode_binary_event_in, encode_event, encode_event_in, with_offset};
 pub use event::{Ack, AckError, Event};
 pub use packet::{Packet, ParseError};
+pub use recovery::{Pid, Recovery};
 
 use crate::engineio;
 

@@ -1,5 +1,7 @@
 //! What clients say, put on the bus: the message is durable when these return.
 
+pub(crate) mod chat;
+
 use chasqui_kit::{Bus, TraceContext, clock::now_ms, publish::Fact, publish::Stored};
 use chasqui_proto::{
     ConversationToken, MessageId, Tenant,

@@ -8,7 +8,7 @@ use crate::standin::{Fault, StandIn};
 /// 200 messages, of which every tenth meets the fault.
 const LATENCY: Mode = Mode::Latency { rate_per_s: 200, seconds: 1 };
 
-fn options(mode: Mode, nats: &NatsServer, deployment: &StandIn) -> Options {
+pub(crate) fn options(mode: Mode, nats: &NatsServer, deployment: &StandIn) -> Options {
     let webhook = Entrance::Webhook { app_secret: "app-secret".into() };
     Options {
         ingest: deployment.url.clone(),
@@ -32,7 +32,7 @@ async fn measured(fault: Fault) -> Report {
 fn path(report: &Report) -> &PathReport {
     match &report.findings {
         Findings::Path(path) => path,
-        Findings::Idle(_) => panic!("messages were sent"),
+        _ => panic!("messages were sent"),
     }
 }
 

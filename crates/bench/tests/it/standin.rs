@@ -30,6 +30,8 @@ pub(crate) enum Fault {
     Forgets,
     /// It refuses it.
     Refuses,
+    /// It does not show it to clients that come back.
+    ForgetsReturners,
 }
 
 pub(crate) struct StandIn {
@@ -37,22 +39,31 @@ pub(crate) struct StandIn {
     _running: JoinSet<()>,
 }
 
+type Shown = (usize, String, String);
+
 struct Shared {
     fault: Fault,
     /// Texts by phone, in order.
     history: Mutex<HashMap<String, Vec<String>>>,
-    /// Phone and text of each message, as it is shown.
-    shown: broadcast::Sender<(String, String)>,
+    /// Phone and text of each message, in order.
+    log: Mutex<Vec<(String, String)>>,
+    /// The same with its position, as it is shown.
+    shown: broadcast::Sender<Shown>,
 }
 
 impl StandIn {
     pub(crate) async fn start(fault: Fault) -> Self {
-        let shared =
-            Arc::new(Shared { fault, history: Mutex::default(), shown: broadcast::channel(10_000).0 });
+        let shared = Arc::new(Shared {
+            fault,
+            history: Mutex::default(),
+            log: Mutex::default(),
+            shown: broadcast::channel(10_000).0,
+        });
         let routes = Router::new()
             .route("/webhooks/whatsapp", post(webhook))
             .route("/api/bot-reply", post(bot_reply))
             .route("/api/conversations/{phone}/messages", get(messages))
+            .route("/readyz", get(async || "ready"))
             .route("/ws", get(crm))
             .route("/socket.io/", get(widget))
             .with_state(shared);
@@ -90,10 +101,22 @@ impl Shared {
             self.history.lock().unwrap().entry(phone.to_owned()).or_default().push(text.to_owned());
         }
         let copies = if errs(Fault::Loses) { 0 } else { 1 + usize::from(errs(Fault::Doubles)) };
+        let mut log = self.log.lock().unwrap();
+        log.push((phone.to_owned(), text.to_owned()));
         for _ in 0..copies {
-            let _ = self.shown.send((phone.to_owned(), text.to_owned()));
+            let _ = self.shown.send((log.len(), phone.to_owned(), text.to_owned()));
         }
         StatusCode::OK
+    }
+
+    /// What a client has missed, its position after that, and what comes from then on.
+    fn since(&self, since: Option<usize>) -> (Vec<Shown>, usize, broadcast::Receiver<Shown>) {
+        let log = self.log.lock().unwrap();
+        let (seq, forgets) = (since.unwrap_or(log.len()), self.fault == Fault::ForgetsReturners);
+        let missed =
+            (1..).zip(log.iter()).skip(seq).map(|(seq, (phone, text))| (seq, phone.clone(), text.clone()));
+        let missed = missed.filter(|(seq, ..)| !(forgets && seq % 10 == 0)).collect();
+        (missed, seq, self.shown.subscribe())
     }
 }
 
@@ -112,17 +135,34 @@ async fn messages(
     Ok(Json(json!({ "messages": page, "next": next })))
 }
 
-async fn crm(State(shared): State<Arc<Shared>>, upgrade: WebSocketUpgrade) -> Response {
-    let mut shown = shared.shown.subscribe();
+async fn crm(
+    State(shared): State<Arc<Shared>>,
+    Query(query): Query<HashMap<String, String>>,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    let (missed, seq, mut shown) = shared.since(query.get("since").map(|since| since.parse().unwrap()));
+    let recovered = query.contains_key("since");
     upgrade.on_upgrade(async move |mut socket: WebSocket| {
-        say(&mut socket, json!({ "type": "connected", "data": {}, "seq": 0 }).to_string()).await;
-        while let Ok((_, text)) = shown.recv().await {
+        let greeting = json!({ "epoch": "e", "seq": seq, "recovered": recovered });
+        say(&mut socket, json!({ "type": "connected", "data": greeting, "seq": seq }).to_string()).await;
+        let mut missed = missed.into_iter();
+        loop {
+            let next = match missed.next() {
+                Some(next) => next,
+                None => match shown.recv().await {
+                    Ok(next) => next,
+                    Err(_) => return,
+                },
+            };
+            let (seq, _, text) = next;
             let message = json!({ "text_content": text });
             // Quotes the message, and is no delivery of it.
             let update = json!({ "type": "conversation_updated", "data": { "conversation": { "last_message": message } } });
             say(&mut socket, update.to_string()).await;
-            let new = json!({ "type": "new_message", "data": { "message": message }, "seq": 1 });
-            say(&mut socket, new.to_string()).await;
+            let new = json!({ "type": "new_message", "data": { "message": message }, "seq": seq });
+            if !say(&mut socket, new.to_string()).await {
+                return;
+            }
         }
     })
 }
@@ -138,24 +178,37 @@ async fn widget(
             .await;
         // The first ping may come before the client has joined, and must be answered.
         say(&mut socket, "2".to_owned()).await;
-        assert_eq!(heard(&mut socket).await, "40");
+        let connect = heard(&mut socket).await;
         assert_eq!(heard(&mut socket).await, "3");
-        let mut shown = shared.shown.subscribe();
+        let auth: Value = serde_json::from_str(connect.strip_prefix("40").unwrap()).unwrap_or_default();
+        let since = auth["since"]["seq"].as_u64().map(|seq| usize::try_from(seq).unwrap());
+        let (missed, seq, mut shown) = shared.since(since);
         say(&mut socket, r#"40{"sid":"b"}"#.to_owned()).await;
         say(&mut socket, "2".to_owned()).await;
         assert_eq!(heard(&mut socket).await, "3");
-        while let Ok((to, text)) = shown.recv().await {
-            if to == phone {
-                let reply = json!(["bot-response", { "text": text, "sender": "bot" }]);
-                say(&mut socket, format!("42{reply}")).await;
+        let session = json!(["session", { "epoch": "e", "seq": seq, "recovered": since.is_some() }]);
+        say(&mut socket, format!("42{session}")).await;
+        let mut missed = missed.into_iter();
+        loop {
+            let next = match missed.next() {
+                Some(next) => next,
+                None => match shown.recv().await {
+                    Ok(next) => next,
+                    Err(_) => return,
+                },
+            };
+            let (seq, to, text) = next;
+            let reply = json!(["bot-response", { "text": text, "sender": "bot", "seq": seq }]);
+            if to == phone && !say(&mut socket, format!("42{reply}")).await {
+                return;
             }
         }
     })
 }
 
-async fn say(socket: &mut WebSocket, text: String) {
-    // The client leaves when the trial is over.
-    let _ = socket.send(Message::text(text)).await;
+/// False once the client has left.
+async fn say(socket: &mut WebSocket, text: String) -> bool {
+    socket.send(Message::text(text)).await.is_ok()
 }
 
 async fn heard(socket: &mut WebSocket) -> String {

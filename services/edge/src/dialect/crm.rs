@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    dialect::view::{ConversationView, MessageView, StatsView, conversation_number},
+    dialect::view::{ConversationView, MessageView, StatsView, conversation_number, iso},
     event::{Event, Fact},
     feed::Greeting,
     hub::Cursor,
@@ -35,8 +35,8 @@ fn frame(r#type: &str, data: impl Serialize, seq: Option<u64>) -> String {
 }
 
 /// CRM-01…04: what is shown of an event.
-pub(crate) fn encode(event: &Event) -> String {
-    match &event.fact {
+pub(crate) fn encode(event: &Event) -> Option<String> {
+    Some(match &event.fact {
         Fact::Message { message, status } => new_message(message, *status, event),
         Fact::Status(status) => status_updated(status, event.seq),
         Fact::Conversation(conversation) => {
@@ -44,7 +44,8 @@ pub(crate) fn encode(event: &Event) -> String {
             frame("conversation_updated", data, None)
         }
         Fact::Stats(stats) => frame("stats_updated", json!({ "stats": StatsView::new(stats) }), None),
-    }
+        _ => return None,
+    })
 }
 
 fn new_message(message: &v1::Message, status: Status, event: &Event) -> String {
@@ -66,7 +67,7 @@ fn status_updated(status: &v1::MessageStatus, seq: Option<u64>) -> String {
 }
 
 /// The first frame of a connection.
-pub(crate) fn connected(greeting: &Greeting, node: &str, heartbeat_ms: u64) -> Utf8Bytes {
+pub(crate) fn connected(greeting: &Greeting, node: &str, heartbeat_ms: u64, session: &str) -> Utf8Bytes {
     let data = json!({
         "epoch": greeting.epoch,
         "seq": greeting.seq,
@@ -74,6 +75,7 @@ pub(crate) fn connected(greeting: &Greeting, node: &str, heartbeat_ms: u64) -> U
         "fresh": greeting.fresh,
         "node": node,
         "heartbeat_ms": heartbeat_ms,
+        "session": session,
     });
     frame("connected", data, Some(greeting.seq)).into()
 }
@@ -99,15 +101,27 @@ pub(crate) fn message_accepted(client_id: Option<&Value>, message_id: &str, seq:
         .into()
 }
 
+/// The token ends then, and the connection with it unless `refresh_token` comes.
+pub(crate) fn token_expiring(expires_at_ms: i64) -> Utf8Bytes {
+    frame("token_expiring", json!({ "expires_at": iso(expires_at_ms) }), None).into()
+}
+
+/// The answer to `refresh_token`.
+pub(crate) fn token_refreshed(expires_at_ms: Option<i64>) -> Utf8Bytes {
+    frame("token_refreshed", json!({ "expires_at": expires_at_ms.map(iso) }), None).into()
+}
+
 /// What a client says.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Command {
     /// Who it is and where it was, as the first frame.
-    Connect { token: Option<String>, since: Option<Cursor> },
+    Connect { token: Option<String>, since: Option<Cursor>, session: Option<String> },
     /// An application-level sign of life, for clients that cannot see protocol pings.
     Ping,
     /// A message of an agent to the contact.
     SendMessage { conversation: String, text: String, client_id: Option<Value> },
+    /// Another token for this connection.
+    RefreshToken { token: String },
     /// The agent has seen the conversation.
     MarkRead { conversation: String },
 }
@@ -130,9 +144,10 @@ pub(crate) fn parse(text: &str) -> Result<Command, String> {
         "connect" => connect(&incoming.data),
         "ping" => Ok(Command::Ping),
         "send_message" => send_message(&incoming.data),
+        "refresh_token" => refresh_token(&incoming.data),
         "mark_read" => Ok(Command::MarkRead { conversation: conversation(&incoming.data)? }),
         other => Err(format!(
-            "type {:?} is unknown; expected connect, ping, send_message or mark_read",
+            "type {:?} is unknown; expected connect, ping, send_message, mark_read or refresh_token",
             other.chars().take(64).collect::<String>()
         )),
     }
@@ -148,12 +163,22 @@ fn connect(data: &Value) -> Result<Command, String> {
         Value::Null => None,
         since => Some(cursor(since).ok_or("data.since must be {\"epoch\":string,\"seq\":number}")?),
     };
-    Ok(Command::Connect { token, since })
+    let session = match &data["session"] {
+        Value::String(session) => Some(session.clone()),
+        Value::Null => None,
+        _ => return Err("data.session must be a string: that of the last `connected`".to_owned()),
+    };
+    Ok(Command::Connect { token, since, session })
 }
 
 /// A cursor as clients keep it: `{epoch, seq}`.
 pub(crate) fn cursor(value: &Value) -> Option<Cursor> {
     Some(Cursor { epoch: value["epoch"].as_str()?.to_owned(), seq: value["seq"].as_u64()? })
+}
+
+fn refresh_token(data: &Value) -> Result<Command, String> {
+    let token = data["token"].as_str().ok_or("data.token must be a string: the JWT")?;
+    Ok(Command::RefreshToken { token: token.to_owned() })
 }
 
 fn send_message(data: &Value) -> Result<Command, String> {
@@ -205,7 +230,7 @@ mod tests {
     }
 
     fn decoded(event: &Event) -> Value {
-        serde_json::from_str(&encode(event)).unwrap()
+        serde_json::from_str(&encode(event).expect("the dialect shows it")).unwrap()
     }
 
     #[test]
@@ -303,8 +328,12 @@ mod tests {
     fn every_command_is_read_and_every_mistake_named() {
         let cursor = Cursor { epoch: "e".to_owned(), seq: 5 };
         assert_eq!(
-            parse(r#"{"type":"connect","data":{"token":"t","since":{"epoch":"e","seq":5}}}"#),
-            Ok(Command::Connect { token: Some("t".to_owned()), since: Some(cursor) })
+            parse(r#"{"type":"connect","data":{"token":"t","since":{"epoch":"e","seq":5},"session":"s.1"}}"#),
+            Ok(Command::Connect {
+                token: Some("t".to_owned()),
+                since: Some(cursor),
+                session: Some("s.1".to_owned())
+            })
         );
         assert_eq!(parse(r#"{"type":"ping"}"#), Ok(Command::Ping));
         assert_eq!(

@@ -20,7 +20,8 @@ pub(crate) fn iso(at_ms: i64) -> String {
     moment.format(ISO_MILLISECONDS).expect("the format asks for nothing a moment lacks")
 }
 
-fn iso_unless_zero(at_ms: i64) -> Option<String> {
+/// A moment, unless there was none.
+pub(crate) fn iso_unless_zero(at_ms: i64) -> Option<String> {
     (at_ms != 0).then(|| iso(at_ms))
 }
 

@@ -9,7 +9,8 @@ use crate::{
     dialect::view::{iso, widget_sender},
     event::{Event, Fact},
     feed::Greeting,
-    socketio::encode_event,
+    hub::Cursor,
+    socketio::{encode_event, with_offset},
 };
 
 /// KON-12, with the message's id and position behind what the original had.
@@ -38,10 +39,30 @@ pub(crate) fn encode(event: &Event) -> Option<String> {
     Some(encode_event("bot-response", &response).expect("text and numbers are JSON").to_string())
 }
 
-/// `session`: where the client is, to come back to with `auth.since`.
-pub(crate) fn session(greeting: &Greeting) -> Utf8Bytes {
-    let session = json!({ "epoch": greeting.epoch, "seq": greeting.seq, "recovered": greeting.recovered });
-    encode_event("session", &session).expect("text and numbers are JSON")
+/// `session`: where the client is, to come back to with `auth.since` and `auth.session`, or by Socket.IO's own recovery.
+pub(crate) fn session(greeting: &Greeting, ticket: &str) -> Utf8Bytes {
+    let session = json!({
+        "epoch": greeting.epoch,
+        "seq": greeting.seq,
+        "recovered": greeting.recovered,
+        "session": ticket,
+    });
+    let event = encode_event("session", &session).expect("text and numbers are JSON");
+    with_offset(&event, &Cursor { epoch: greeting.epoch.clone(), seq: greeting.seq }.to_string())
+}
+
+/// `token_expiring`: the token ends then, and the connection with it unless `refresh-token` comes.
+pub(crate) fn token_expiring(expires_at_ms: i64) -> Utf8Bytes {
+    token_event("token_expiring", Some(expires_at_ms))
+}
+
+/// `token_refreshed`: the connection goes on.
+pub(crate) fn token_refreshed(expires_at_ms: Option<i64>) -> Utf8Bytes {
+    token_event("token_refreshed", expires_at_ms)
+}
+
+fn token_event(name: &str, expires_at_ms: Option<i64>) -> Utf8Bytes {
+    encode_event(name, &json!({ "expires_at": expires_at_ms.map(iso) })).expect("text is JSON")
 }
 
 /// KON-16: what the contact typed.

@@ -65,6 +65,14 @@ impl Packet {
         }
     }
 
+    /// Reads one WebSocket frame.
+    pub(super) fn of_frame(frame: Frame) -> Result<Self, PacketError> {
+        match frame {
+            Frame::Text(text) => Self::parse(text),
+            Frame::Binary(bytes) => Ok(Self::Binary(bytes)),
+        }
+    }
+
     /// Reads a polling payload: packets joined by the record separator, binary ones as base64.
     pub fn parse_payload(payload: &str) -> Result<Vec<Self>, PacketError> {
         payload.split(SEPARATOR).map(Self::parse_in_payload).collect()
@@ -97,6 +105,15 @@ pub(super) fn join_payload(frames: impl IntoIterator<Item = Frame>) -> String {
         }
     }
     payload
+}
+
+/// The bytes of a frame in a polling payload, with what separates it from the next.
+pub(super) fn payload_len(frame: &Frame) -> usize {
+    SEPARATOR.len_utf8()
+        + match frame {
+            Frame::Text(text) => text.len(),
+            Frame::Binary(bytes) => BINARY_PREFIX.len_utf8() + bytes.len().div_ceil(3) * 4,
+        }
 }
 
 #[cfg(test)]
@@ -147,6 +164,12 @@ mod tests {
                 })
                 .collect();
             prop_assert_eq!(Packet::parse_payload(&join_payload(frames)), Ok(packets));
+        }
+
+        #[test]
+        fn a_payload_is_as_long_as_was_reckoned(frames in proptest::collection::vec(frame(), 1..10)) {
+            let reckoned: usize = frames.iter().map(payload_len).sum();
+            prop_assert_eq!(join_payload(frames).len() + SEPARATOR.len_utf8(), reckoned);
         }
 
         #[test]

@@ -3,12 +3,12 @@
 use std::future::pending;
 use std::time::Duration;
 
-use axum::extract::ws::WebSocket;
 use tokio::select;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use super::conversation::EndReason;
+use super::link::Link;
 use super::packet::{self, Packet, PacketError};
 use super::refusal::Refusal;
 use super::transport::Inbound;
@@ -21,6 +21,10 @@ pub(super) const REQUESTS_MAX: usize = 4;
 /// that upgrades without waiting for its GET is through before.
 const RELEASE_AFTER: Duration = Duration::from_millis(50);
 
+/// The most bytes one GET is answered with, unless a single packet is larger. An answer may have to reach the client by
+/// way of another node, in one message of the broker (at most 1 MiB).
+const PAYLOAD_BYTES_MAX: usize = 512 * 1024;
+
 /// What a waiting GET gets: a payload.
 pub(super) type PollAnswer = oneshot::Sender<Result<String, Refusal>>;
 
@@ -31,7 +35,7 @@ pub(super) enum Request {
     /// POST: here is one.
     Post(Result<Vec<Packet>, PacketError>, oneshot::Sender<Result<(), Refusal>>),
     /// A WebSocket was probed and may take over.
-    Upgrade(oneshot::Receiver<WebSocket>),
+    Upgrade(oneshot::Receiver<Link>),
 }
 
 /// The session's end of its polling requests.
@@ -40,7 +44,7 @@ pub(super) struct Polling {
     poll: Option<PollAnswer>,
     /// A POST that is answered when its packets have been worked off.
     post: Option<oneshot::Sender<Result<(), Refusal>>>,
-    upgrade: Option<oneshot::Receiver<WebSocket>>,
+    upgrade: Option<oneshot::Receiver<Link>>,
     /// When the hanging GET is to be answered for the sake of the upgrade.
     release_at: Instant,
 }
@@ -57,7 +61,7 @@ impl Polling {
             biased;
             upgraded = upgraded(upgrade) => {
                 self.upgrade = None;
-                upgraded.map_or(Inbound::Nothing, |socket| Inbound::Upgraded(Box::new(socket)))
+                upgraded.map_or(Inbound::Nothing, |link| Inbound::Upgraded(Box::new(link)))
             }
             () = abandoned(poll) => Inbound::Ended(EndReason::TransportClosed),
             request = requests.recv() => match request {
@@ -100,9 +104,16 @@ impl Polling {
         self.poll.is_some()
     }
 
-    /// Answers the hanging GET with all frames. A client that has gone meanwhile is noticed by its silence.
+    /// Whether one GET can be answered with all these frames.
+    pub(super) fn fits(frames: &[Frame]) -> bool {
+        fitting(frames) == frames.len()
+    }
+
+    /// Answers the hanging GET with what fits, and leaves the rest. A client that has gone meanwhile is noticed by its
+    /// silence.
     pub(super) fn write(&mut self, frames: &mut Vec<Frame>) -> Result<(), EndReason> {
-        let payload = packet::join_payload(frames.drain(..));
+        let count = fitting(frames);
+        let payload = packet::join_payload(frames.drain(..count));
         if self.answer_poll(payload) { Ok(()) } else { Err(EndReason::TransportClosed) }
     }
 
@@ -131,9 +142,17 @@ impl Polling {
     }
 }
 
-async fn upgraded(
-    upgrade: &mut Option<oneshot::Receiver<WebSocket>>,
-) -> Result<WebSocket, oneshot::error::RecvError> {
+/// How many of the frames one GET is answered with: at least one.
+fn fitting(frames: &[Frame]) -> usize {
+    let mut bytes = 0;
+    let fits = |frame: &&Frame| {
+        bytes += packet::payload_len(frame);
+        bytes <= PAYLOAD_BYTES_MAX
+    };
+    frames.iter().take_while(fits).count().max(frames.len().min(1))
+}
+
+async fn upgraded(upgrade: &mut Option<oneshot::Receiver<Link>>) -> Result<Link, oneshot::error::RecvError> {
     match upgrade {
         Some(upgrade) => upgrade.await,
         None => pending().await,

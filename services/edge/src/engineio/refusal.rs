@@ -7,13 +7,20 @@ use serde_json::json;
 
 /// Why a request was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub enum Refusal {
+    /// `transport` is neither `polling` nor `websocket`.
     UnknownTransport,
+    /// No session has this id: the client opens a new one.
     UnknownSession,
+    /// A session is opened by GET.
     BadHandshakeMethod,
+    /// The request makes no sense for its session.
     BadRequest,
+    /// `EIO` is not 4.
     UnsupportedVersion,
+    /// The body is larger than the handshake said.
     TooLarge,
+    /// There are too many sessions, or the node stops.
     Busy,
 }
 

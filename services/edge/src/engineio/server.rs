@@ -9,24 +9,27 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequestParts as _, Request as HttpRequest, State, WebSocketUpgrade};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
+use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, header};
 use serde_json::json;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use super::conversation::Protocol;
+use super::forward;
 use super::handshake::{Handshake, query_pairs};
 use super::heartbeat::Heartbeat;
-use super::packet::Packet;
+use super::link::Link;
+use super::peers;
 use super::polling::{Polling, REQUESTS_MAX, Request};
 use super::refusal::Refusal;
 use super::registry::{Reach, Registration, Registry};
 use super::session::Session;
-use super::settings::{Origins, Settings};
+use super::settings::{Origins, Settings, random_id};
 use super::transport::Transport;
 use super::{upgrade, websocket};
 use crate::close::CloseCode;
@@ -34,14 +37,21 @@ use crate::outbox::{Frame, Outbox};
 
 /// An Engine.IO v4 server for one protocol.
 pub struct Server<P> {
-    shared: Arc<Shared<P>>,
+    pub(super) shared: Arc<Shared<P>>,
 }
 
-struct Shared<P> {
-    settings: Settings,
+impl<P> Clone for Server<P> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+pub(super) struct Shared<P> {
+    pub(super) settings: Settings,
+    pub(super) registry: Arc<Registry>,
+    pub(super) tasks: TaskTracker,
+    pub(super) stop: CancellationToken,
     protocol: P,
-    registry: Arc<Registry>,
-    tasks: TaskTracker,
 }
 
 /// A session about to start.
@@ -57,14 +67,14 @@ impl<P: Protocol> Server<P> {
     pub fn new(settings: Settings, protocol: P, stop: CancellationToken) -> Self {
         let (registry, tasks) = (Arc::new(Registry::default()), TaskTracker::new());
         tasks.spawn({
-            let (registry, tasks) = (Arc::clone(&registry), tasks.clone());
+            let (registry, tasks, stop) = (Arc::clone(&registry), tasks.clone(), stop.clone());
             async move {
                 stop.cancelled().await;
                 registry.stop(CloseCode::GOING_AWAY);
                 tasks.close();
             }
         });
-        Self { shared: Arc::new(Shared { settings, protocol, registry, tasks }) }
+        Self { shared: Arc::new(Shared { settings, registry, tasks, stop, protocol }) }
     }
 
     /// The routes of the server, at the path of its settings.
@@ -99,7 +109,18 @@ impl<P: Protocol> Shared<P> {
             _ => return Err(Refusal::UnknownTransport),
         };
         let session_id = parameter("sid").filter(|sid| !sid.is_empty());
-        let reach = session_id.map(|sid| self.registry.find(sid)).transpose()?;
+        let reach = match session_id.map(|sid| (sid, self.registry.find(sid))) {
+            None => None,
+            Some((_, Ok(reach))) => Some(reach),
+            Some((sid, Err(_))) => {
+                let elsewhere = self.elsewhere(sid)?;
+                if !websocket {
+                    return self.forward(elsewhere, &parts, body).await;
+                }
+                let upgrade = upgrade_of(&mut parts).await?;
+                return self.lend(elsewhere, upgrade).await;
+            }
+        };
         if reach.is_none() && parts.method != Method::GET {
             return Err(Refusal::BadHandshakeMethod);
         }
@@ -110,9 +131,12 @@ impl<P: Protocol> Shared<P> {
         match (reach, upgrade) {
             (None, None) => self.open_polling(&parts),
             (None, Some(upgrade)) => self.open_websocket(&parts, upgrade),
-            (Some(Reach::Polling(requests)), None) if parts.method == Method::GET => poll(requests).await,
+            (Some(Reach::Polling(requests)), None) if parts.method == Method::GET => {
+                forward::poll(&requests).await.map(payload)
+            }
             (Some(Reach::Polling(requests)), None) if parts.method == Method::POST => {
-                self.post(requests, &parts, body).await
+                let body = self.body(&parts, body).await?;
+                forward::post(&requests, &body).await.map(|()| received())
             }
             (Some(Reach::Polling(requests)), Some(upgrade)) => Ok(self.upgrade(requests, upgrade)),
             (Some(_), _) => Err(Refusal::BadRequest),
@@ -139,7 +163,7 @@ impl<P: Protocol> Shared<P> {
         let upgrade = websocket::bounded(upgrade, self.settings.max_payload_bytes);
         Ok(upgrade.on_upgrade(move |socket| {
             let replies = vec![self.open_packet(&opening, &[]).into()];
-            let session = self.session(opening, Transport::WebSocket(socket), replies);
+            let session = self.session(opening, Transport::WebSocket(Link::Near(socket)), replies);
             // Boxed, so that the task of the upgrade does not hold room for it twice.
             let running = Box::pin(session.run());
             async move {
@@ -153,32 +177,27 @@ impl<P: Protocol> Shared<P> {
         let (limit, task) = (self.settings.upgrade_timeout, self.tasks.token());
         let upgrade = websocket::bounded(upgrade, self.settings.max_payload_bytes);
         upgrade.on_upgrade(move |socket| async move {
-            upgrade::run(socket, requests, limit).await;
+            upgrade::run(Link::Near(socket), requests, limit).await;
             drop(task);
         })
     }
 
-    async fn post(
-        &self,
-        requests: mpsc::Sender<Request>,
-        parts: &Parts,
-        body: Body,
-    ) -> Result<Response, Refusal> {
+    /// The body of a POST, within its bounds.
+    pub(super) async fn body(&self, parts: &Parts, body: Body) -> Result<Bytes, Refusal> {
         if parts.headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/octet-stream") {
             return Err(Refusal::BadRequest);
         }
         let body = timeout(self.settings.write_timeout, to_bytes(body, self.settings.max_payload_bytes));
-        let body = body.await.map_err(|_| Refusal::BadRequest)?.map_err(|_| Refusal::TooLarge)?;
-        // What is not UTF-8 is no packet either; the session hears of it and ends.
-        let packets = Packet::parse_payload(str::from_utf8(&body).unwrap_or_default());
-        let (answer, answered) = oneshot::channel();
-        requests.send(Request::Post(packets, answer)).await.map_err(|_| Refusal::UnknownSession)?;
-        answered.await.unwrap_or(Err(Refusal::BadRequest))?;
-        Ok(([(header::CONTENT_TYPE, "text/html"), (header::CACHE_CONTROL, "no-store")], "ok").into_response())
+        body.await.map_err(|_| Refusal::BadRequest)?.map_err(|_| Refusal::TooLarge)
     }
 
     fn register(&self, parts: &Parts, reach: Reach) -> Result<Opening, Refusal> {
-        let handshake = Arc::new(Handshake::new(&(self.settings.session_id)(), parts)?);
+        let secret = random_id();
+        let session_id = match &self.settings.peers {
+            Some(peers) => peers::session_id(&secret, peers.name()),
+            None => secret,
+        };
+        let handshake = Arc::new(Handshake::new(&session_id, parts)?);
         let outbox = Outbox::new(self.settings.outbox_bytes_max);
         let id = handshake.session_id.clone();
         let registration = self.registry.add(id, Arc::clone(&outbox), reach, self.settings.sessions_max)?;
@@ -223,15 +242,15 @@ async fn upgrade_of(parts: &mut Parts) -> Result<WebSocketUpgrade, Refusal> {
     WebSocketUpgrade::from_request_parts(parts, &()).await.map_err(|_| Refusal::BadRequest)
 }
 
-async fn poll(requests: mpsc::Sender<Request>) -> Result<Response, Refusal> {
-    let (answer, answered) = oneshot::channel();
-    requests.send(Request::Poll(answer)).await.map_err(|_| Refusal::UnknownSession)?;
-    answered.await.unwrap_or(Err(Refusal::BadRequest)).map(payload)
-}
-
-fn payload(packets: String) -> Response {
+/// The answer to a GET.
+pub(super) fn payload(packets: String) -> Response {
     let headers = [(header::CONTENT_TYPE, "text/plain; charset=UTF-8"), (header::CACHE_CONTROL, "no-store")];
     (headers, packets).into_response()
+}
+
+/// The answer to a POST.
+pub(super) fn received() -> Response {
+    ([(header::CONTENT_TYPE, "text/html"), (header::CACHE_CONTROL, "no-store")], "ok").into_response()
 }
 
 /// When the first ping goes out: somewhere in the second half of the interval, so that sessions opened together do not

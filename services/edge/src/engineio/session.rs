@@ -133,10 +133,10 @@ impl<C: Conversation> Session<C> {
                 }
                 taken?;
             }
-            Inbound::Upgraded(socket) => {
+            Inbound::Upgraded(link) => {
                 self.registration.upgraded();
                 self.transport.worked_off();
-                self.transport = Transport::WebSocket(*socket);
+                self.transport = Transport::WebSocket(*link);
             }
             Inbound::Nothing => {}
             Inbound::Ended(reason) => return Err(reason),
@@ -185,9 +185,10 @@ impl<C: Conversation> Session<C> {
         let mut frames = std::mem::take(&mut self.replies);
         let mut batch = None;
         let mut closed = None;
-        if self.takes_from_outbox() {
+        if self.takes_from_outbox() && self.transport.fits(&frames) {
             batch = self.outbox.take_batch(&mut frames);
-            closed = self.outbox.drained();
+            // The farewell is only said with the last frames.
+            closed = self.outbox.drained().filter(|_| self.transport.fits(&frames));
         }
         if let Some(batch) = batch {
             self.heartbeat.wrote(batch.position, batch.durable, Instant::now());
@@ -206,6 +207,10 @@ impl<C: Conversation> Session<C> {
         }
         if !frames.is_empty() {
             self.transport.write(&mut frames, self.write_timeout).await?;
+            if !frames.is_empty() {
+                // What did not fit goes out first next time.
+                self.replies = frames;
+            }
         }
         closed.map_or(Ok(()), |code| Err(EndReason::Closed(code)))
     }

@@ -8,6 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderValue;
 
+use super::peers::Peers;
+
 /// The bounds and intervals of a server.
 #[derive(Clone)]
 pub struct Settings {
@@ -32,8 +34,8 @@ pub struct Settings {
     pub upgrade_timeout: Duration,
     /// Which web pages may use the polling transport. Default: all.
     pub origins: Origins,
-    /// Makes session ids: unguessable, and unique in the cluster. Default [`random_id`].
-    pub session_id: Arc<dyn Fn() -> String + Send + Sync>,
+    /// The other nodes that a client's requests may land on. Default: none.
+    pub peers: Option<Arc<dyn Peers>>,
 }
 
 /// Whose web pages may connect.
@@ -58,7 +60,7 @@ impl Default for Settings {
             write_timeout: Duration::from_secs(10),
             upgrade_timeout: Duration::from_secs(10),
             origins: Origins::Any,
-            session_id: Arc::new(random_id),
+            peers: None,
         }
     }
 }

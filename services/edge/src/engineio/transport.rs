@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use axum::extract::ws::WebSocket;
 use tokio::sync::oneshot;
 
 use super::conversation::EndReason;
+use super::link::Link;
 use super::packet::Packet;
 use super::polling::Polling;
 use super::refusal::Refusal;
-use super::websocket;
 use crate::outbox::Frame;
 
 /// A session's way to its client.
@@ -18,7 +17,7 @@ use crate::outbox::Frame;
     reason = "nearly all sessions are WebSockets, which a box would make larger"
 )]
 pub(super) enum Transport {
-    WebSocket(WebSocket),
+    WebSocket(Link),
     Polling(Box<Polling>),
 }
 
@@ -29,7 +28,7 @@ pub(super) enum Inbound {
     /// The packets of one polling body, and who waits for its answer.
     Payload(Vec<Packet>, oneshot::Sender<Result<(), Refusal>>),
     /// The client moved to a WebSocket.
-    Upgraded(Box<WebSocket>),
+    Upgraded(Box<Link>),
     /// Nothing for the session, but the transport may be writable now, or the client gave a sign of life.
     Nothing,
     /// The transport is of no use any more.
@@ -40,7 +39,13 @@ impl Transport {
     /// Waits for something to come in. Dropping the future loses nothing.
     pub(super) async fn next(&mut self) -> Inbound {
         match self {
-            Self::WebSocket(socket) => websocket::next(socket).await,
+            Self::WebSocket(link) => match link.read().await {
+                Ok(Some(frame)) => {
+                    Packet::of_frame(frame).map_or(Inbound::Ended(EndReason::ParseError), Inbound::Packet)
+                }
+                Ok(None) => Inbound::Nothing,
+                Err(reason) => Inbound::Ended(reason),
+            },
             Self::Polling(polling) => Box::pin(polling.next()).await,
         }
     }
@@ -53,10 +58,18 @@ impl Transport {
         }
     }
 
-    /// Writes all frames at once and empties `frames`.
+    /// Whether all these frames leave with one write. What a polling client does not get waits for its next request.
+    pub(super) fn fits(&self, frames: &[Frame]) -> bool {
+        match self {
+            Self::WebSocket(_) => true,
+            Self::Polling(_) => Polling::fits(frames),
+        }
+    }
+
+    /// Writes what fits and takes it out of `frames`.
     pub(super) async fn write(&mut self, frames: &mut Vec<Frame>, limit: Duration) -> Result<(), EndReason> {
         match self {
-            Self::WebSocket(socket) => websocket::write(socket, frames, limit).await,
+            Self::WebSocket(link) => link.write(frames, limit).await,
             Self::Polling(polling) => polling.write(frames),
         }
     }
@@ -76,15 +89,15 @@ impl Transport {
     /// Tells the client that the session is over.
     pub(super) async fn close(&mut self, reason: EndReason) {
         match self {
-            Self::WebSocket(socket) => websocket::close(socket, reason.close_code()).await,
+            Self::WebSocket(link) => link.close(reason.close_code()).await,
             Self::Polling(polling) => polling.close(reason.close_code().is_some()),
         }
     }
 
     /// Waits, for a bounded time, until the client has seen the close.
     pub(super) async fn linger(self) {
-        if let Self::WebSocket(socket) = self {
-            websocket::linger(socket).await;
+        if let Self::WebSocket(link) = self {
+            link.linger().await;
         }
     }
 }

@@ -2,40 +2,42 @@
 
 use std::time::Duration;
 
-use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use super::link::Link;
 use super::packet;
 use super::polling::Request;
+use crate::outbox::Frame;
 
-/// Probes `socket` and hands it to the session behind `requests`; drops it when the client does something else or is
+/// Probes `link` and hands it to the session behind `requests`; drops it when the client does something else or is
 /// not through within `limit`.
-pub(super) async fn run(mut socket: WebSocket, requests: mpsc::Sender<Request>, limit: Duration) {
-    if let Ok(Some(hand_over)) = timeout(limit, probe(&mut socket, &requests)).await {
-        // The session may have ended meanwhile; dropping the socket tells the client.
-        let _ = hand_over.send(socket);
+pub(super) async fn run(mut link: Link, requests: mpsc::Sender<Request>, limit: Duration) {
+    if let Ok(Some(hand_over)) = timeout(limit, probe(&mut link, &requests, limit)).await {
+        // The session may have ended meanwhile; dropping the link tells the client.
+        let _ = hand_over.send(link);
     }
 }
 
 async fn probe(
-    socket: &mut WebSocket,
+    link: &mut Link,
     requests: &mpsc::Sender<Request>,
-) -> Option<oneshot::Sender<WebSocket>> {
-    expect(socket, packet::PROBE_PING).await?;
+    limit: Duration,
+) -> Option<oneshot::Sender<Link>> {
+    expect(link, packet::PROBE_PING).await?;
     let (hand_over, upgraded) = oneshot::channel();
     requests.send(Request::Upgrade(upgraded)).await.ok()?;
-    socket.send(Message::Text(Utf8Bytes::from_static(packet::PROBE_PONG))).await.ok()?;
-    expect(socket, packet::UPGRADE).await?;
+    link.write(&mut vec![packet::PROBE_PONG.into()], limit).await.ok()?;
+    expect(link, packet::UPGRADE).await?;
     Some(hand_over)
 }
 
-async fn expect(socket: &mut WebSocket, packet: &str) -> Option<()> {
+async fn expect(link: &mut Link, packet: &str) -> Option<()> {
     loop {
-        match socket.recv().await?.ok()? {
-            Message::Text(text) => return (text == packet).then_some(()),
-            Message::Ping(_) | Message::Pong(_) => {}
-            Message::Binary(_) | Message::Close(_) => return None,
+        match link.read().await.ok()? {
+            Some(Frame::Text(text)) => return (*text == *packet).then_some(()),
+            Some(Frame::Binary(_)) => return None,
+            None => {}
         }
     }
 }

@@ -8,10 +8,8 @@ use futures::SinkExt as _;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite;
 
+use super::bridge::Goodbye;
 use super::conversation::EndReason;
-use super::packet::Packet;
-use super::transport::Inbound;
-use crate::close::CloseCode;
 use crate::outbox::Frame;
 
 /// Kept for every open socket; a larger message grows it for a moment. The library's default of 128 KiB would be most
@@ -22,7 +20,7 @@ const READ_BUFFER_BYTES: usize = 1024;
 const WRITE_BUFFER_BYTES: usize = 8 * 1024;
 
 /// Time to write a close frame, and then again to see the client's answer.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The upgrade with our bounds.
 pub(super) fn bounded(upgrade: WebSocketUpgrade, max_payload_bytes: usize) -> WebSocketUpgrade {
@@ -33,15 +31,14 @@ pub(super) fn bounded(upgrade: WebSocketUpgrade, max_payload_bytes: usize) -> We
         .max_message_size(max_payload_bytes)
 }
 
-pub(super) async fn next(socket: &mut WebSocket) -> Inbound {
+/// The next frame; `None` for a ping or a pong. Dropping the future loses nothing.
+pub(super) async fn read(socket: &mut WebSocket) -> Result<Option<Frame>, EndReason> {
     match socket.recv().await {
-        Some(Ok(Message::Text(text))) => {
-            Packet::parse(text).map_or(Inbound::Ended(EndReason::ParseError), Inbound::Packet)
-        }
-        Some(Ok(Message::Binary(bytes))) => Inbound::Packet(Packet::Binary(bytes)),
-        Some(Ok(Message::Ping(_) | Message::Pong(_))) => Inbound::Nothing,
-        Some(Ok(Message::Close(_))) | None => Inbound::Ended(EndReason::TransportClosed),
-        Some(Err(error)) => Inbound::Ended(blame(error)),
+        Some(Ok(Message::Text(text))) => Ok(Some(Frame::Text(text))),
+        Some(Ok(Message::Binary(bytes))) => Ok(Some(Frame::Binary(bytes))),
+        Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(None),
+        Some(Ok(Message::Close(_))) | None => Err(EndReason::TransportClosed),
+        Some(Err(error)) => Err(blame(error)),
     }
 }
 
@@ -64,9 +61,9 @@ pub(super) async fn write(
 }
 
 /// Writes the close frame, if there is one to write. A socket that does not take it is left to be dropped.
-pub(super) async fn close(socket: &mut WebSocket, code: Option<CloseCode>) {
-    if let Some(CloseCode { code, reason }) = code {
-        let frame = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
+pub(super) async fn close(socket: &mut WebSocket, goodbye: Option<Goodbye>) {
+    if let Some(Goodbye { code, reason }) = goodbye {
+        let frame = Message::Close(Some(CloseFrame { code, reason }));
         let _ = timeout(CLOSE_TIMEOUT, socket.send(frame)).await;
     }
 }

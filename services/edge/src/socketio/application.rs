@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use super::Event;
+use super::{Event, Pid, Recovery};
 use crate::engineio::{EndReason, Handshake};
 use crate::outbox::Outbox;
 
@@ -22,7 +22,7 @@ pub trait Application: Send + Sync + 'static {
         &self,
         request: ConnectRequest,
         outbox: Arc<Outbox>,
-    ) -> impl Future<Output = Result<Self::Session, Refusal>> + Send;
+    ) -> impl Future<Output = Result<Welcome<Self::Session>, Refusal>> + Send;
 
     /// One event from the client. The next one waits until this has returned.
     fn event(&self, session: &Self::Session, event: Event) -> impl Future<Output = ()> + Send;
@@ -46,8 +46,27 @@ pub struct ConnectRequest {
     pub socket_id: Box<str>,
     /// The `auth` object of the client, as JSON.
     pub auth: Option<Box<RawValue>>,
-    /// The request that opened the connection: query, headers, address.
+    /// What the client wants back of an earlier connection, where it had one that can be recovered.
+    pub recovery: Option<Recovery>,
+    /// The request that opened the connection: query and headers.
     pub handshake: Arc<Handshake>,
+}
+
+/// A client that was let in.
+#[derive(Debug)]
+pub struct Welcome<S> {
+    /// What the application remembers of it.
+    pub session: S,
+    /// What the client will come back with. The one it brought says that everything it missed follows
+    /// (`socket.recovered` is true there), another one that it does not; `None` that connections cannot be recovered.
+    pub pid: Option<Pid>,
+}
+
+impl<S> Welcome<S> {
+    /// A welcome to a connection that cannot be recovered.
+    pub fn without_recovery(session: S) -> Self {
+        Self { session, pid: None }
+    }
 }
 
 /// Why a client may not join; it sees this as `connect_error`.

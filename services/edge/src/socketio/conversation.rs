@@ -5,7 +5,9 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::packet::{Packet, Partial};
-use super::{Ack, Application, ConnectRequest, DisconnectReason, Event, Refusal, SocketIo, encode};
+use super::{
+    Ack, Application, ConnectRequest, DisconnectReason, Event, Recovery, Refusal, SocketIo, Welcome, encode,
+};
 use crate::close::CloseCode;
 use crate::engineio::{self, EndReason, Handshake, Incoming, Protocol, Received, random_id};
 use crate::outbox::{Frame, Outbox};
@@ -39,7 +41,7 @@ pub enum Outcome<S> {
         /// The id the client will be told.
         socket_id: Box<str>,
         /// The application's answer.
-        answer: Result<S, Refusal>,
+        answer: Result<Welcome<S>, Refusal>,
     },
     /// `event` or `disconnect` has returned.
     Returned,
@@ -83,8 +85,8 @@ impl<A: Application> engineio::Conversation for Conversation<A> {
         let Outcome::Answered { namespace, socket_id, answer } = outcome else { return };
         self.connecting = false;
         match answer {
-            Ok(session) => {
-                replies.push(encode::connected(&namespace, &socket_id).into());
+            Ok(Welcome { session, pid }) => {
+                replies.push(encode::connected(&namespace, &socket_id, pid.as_ref()).into());
                 self.joined.push(Joined { namespace, session: Arc::new(session) });
                 self.deadline = None;
             }
@@ -139,7 +141,8 @@ impl<A: Application> Conversation<A> {
                     return Received::Violation;
                 }
                 let (socket_id, handshake) = (random_id().into_boxed_str(), Arc::clone(&self.handshake));
-                self.connect(ConnectRequest { namespace, socket_id, auth, handshake })
+                let recovery = auth.as_deref().and_then(Recovery::of_auth);
+                self.connect(ConnectRequest { namespace, socket_id, auth, recovery, handshake })
             }
             Packet::Disconnect { namespace } => self.disconnect(&namespace),
             Packet::Event { namespace, ack_id, name, arguments, .. } => {

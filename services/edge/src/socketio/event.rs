@@ -54,8 +54,14 @@ pub enum AckError {
 impl Ack {
     /// Calls the client's callback with `arguments`: a tuple or a slice, one element an argument.
     pub fn reply(self, arguments: &impl Serialize) -> Result<(), AckError> {
-        let frame = encode::ack(&self.namespace, self.id, arguments)?;
-        self.outbox.push(frame, Delivery::Reply)?;
+        self.reply_with(arguments, Vec::new())
+    }
+
+    /// The same with binary arguments: `attachments`, whose places in `arguments` are held by
+    /// `{"_placeholder":true,"num":N}`.
+    pub fn reply_with(self, arguments: &impl Serialize, attachments: Vec<Bytes>) -> Result<(), AckError> {
+        let frames = encode::ack(&self.namespace, self.id, arguments, attachments)?;
+        self.outbox.push_together(frames, Delivery::Reply)?;
         Ok(())
     }
 }

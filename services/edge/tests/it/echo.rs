@@ -7,9 +7,12 @@ use std::time::Duration;
 use chasqui_edge::close::CloseCode;
 use chasqui_edge::engineio::{self, Settings};
 use chasqui_edge::outbox::{Delivery, Outbox, PushError};
+use chasqui_edge::peers::NatsPeers;
 use chasqui_edge::socketio::{
-    self, Application, ConnectRequest, DisconnectReason, Event, Refusal, SocketIo, encode_event_in,
+    self, Application, ConnectRequest, DisconnectReason, Event, Refusal, SocketIo, Welcome, encode_event_in,
 };
+use chasqui_kit::Bus;
+use chasqui_proto::subject::NodeToken;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, Semaphore, mpsc};
@@ -43,7 +46,11 @@ pub(crate) struct EchoSession {
 impl Application for Echo {
     type Session = EchoSession;
 
-    async fn connect(&self, request: ConnectRequest, outbox: Arc<Outbox>) -> Result<EchoSession, Refusal> {
+    async fn connect(
+        &self,
+        request: ConnectRequest,
+        outbox: Arc<Outbox>,
+    ) -> Result<Welcome<EchoSession>, Refusal> {
         let _ = self.seen.send(Seen::Connecting);
         if request.handshake.query("wait").is_some() {
             self.gate.acquire().await.expect("the gate is never closed").forget();
@@ -59,13 +66,13 @@ impl Application for Echo {
         tokio::task::yield_now().await;
         let phone = request.handshake.query("userPhone").map(str::to_owned);
         let _ = self.seen.send(Seen::Connected(phone));
-        Ok(EchoSession { outbox })
+        Ok(Welcome::without_recovery(EchoSession { outbox }))
     }
 
     async fn event(&self, session: &EchoSession, event: Event) {
         let EchoSession { outbox } = session;
         match event.name.as_str() {
-            "ask" => event.ack.unwrap().reply(&event.arguments).unwrap(),
+            "ask" => event.ack.unwrap().reply_with(&event.arguments, event.attachments).unwrap(),
             "durable" => {
                 let argument: Value = event.argument(0).unwrap();
                 outbox
@@ -115,6 +122,8 @@ pub(crate) struct EchoServer {
     application: Arc<Echo>,
     seen: Mutex<mpsc::UnboundedReceiver<Seen>>,
     http: JoinHandle<std::io::Result<()>>,
+    /// What works off other nodes' messages.
+    serving: Option<JoinHandle<()>>,
 }
 
 impl EchoServer {
@@ -127,7 +136,24 @@ impl EchoServer {
         let address = listener.local_addr().unwrap();
         let service = server.router().into_make_service_with_connect_info::<SocketAddr>();
         let http = tokio::spawn(axum::serve(listener, service).into_future());
-        Self { address, server, stop, application, seen: Mutex::new(seen), http }
+        Self { address, server, stop, application, seen: Mutex::new(seen), http, serving: None }
+    }
+
+    /// A server among those of the same broker.
+    pub(crate) async fn start_among(settings: Settings, bus: &Bus, name: &str) -> Self {
+        let (peers, inbox) = NatsPeers::listen(bus, &NodeToken::new(name)).await.unwrap();
+        let mut server = Self::start(Settings { peers: Some(peers.clone()), ..settings }).await;
+        let serving = peers.serve(inbox, server.server.clone(), CancellationToken::new());
+        server.serving = Some(tokio::spawn(serving));
+        bus.barrier().await.unwrap();
+        server
+    }
+
+    /// For the other servers it is as if the process had died: nobody listens on its subject any more.
+    pub(crate) async fn die(&mut self) {
+        let serving = self.serving.take().expect("it dies once");
+        serving.abort();
+        assert!(serving.await.unwrap_err().is_cancelled());
     }
 
     pub(crate) fn url(&self) -> String {
@@ -166,5 +192,8 @@ impl EchoServer {
 impl Drop for EchoServer {
     fn drop(&mut self) {
         self.http.abort();
+        if let Some(serving) = &self.serving {
+            serving.abort();
+        }
     }
 }

@@ -6,8 +6,9 @@ use chasqui_edge::engineio::{EndReason, Settings};
 use chasqui_edge::outbox::PushError;
 use chasqui_edge::socketio::DisconnectReason;
 use chasqui_testkit::wait_for;
-use futures::SinkExt as _;
+use futures::{SinkExt as _, StreamExt as _};
 use serde_json::Value;
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::echo::{DEADLINE, EchoServer, Seen};
@@ -51,6 +52,18 @@ async fn binary_arguments_are_put_together() {
     socket.send(Message::binary(vec![1, 2])).await.unwrap();
     socket.send(Message::binary(vec![3])).await.unwrap();
     assert!(text(&mut socket).await.contains(r#""attachments":2"#));
+}
+
+#[tokio::test]
+async fn an_answer_may_carry_binary_arguments() {
+    let server = EchoServer::start(Settings::default()).await;
+    let mut socket = join!(&server, "");
+    say(&mut socket, r#"451-9["ask",{"_placeholder":true,"num":0}]"#).await;
+    socket.send(Message::binary(vec![1, 2])).await.unwrap();
+    assert_eq!(text(&mut socket).await, r#"461-9[{"_placeholder":true,"num":0}]"#);
+    let attachment =
+        timeout(DEADLINE, socket.next()).await.expect("the attachment follows").unwrap().unwrap();
+    assert_eq!(attachment, Message::binary(vec![1, 2]));
 }
 
 #[tokio::test]

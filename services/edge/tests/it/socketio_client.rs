@@ -15,7 +15,7 @@ const TRANSPORTS: [(&str, &str); 3] = [
     (r#"["polling","websocket"]"#, "websocket"),
 ];
 
-struct Client {
+pub(crate) struct Client {
     program: Program,
     /// What it said and nobody asked about yet.
     said: VecDeque<Value>,
@@ -27,16 +27,16 @@ impl Client {
         Self::at(&server.url(), &options)
     }
 
-    fn at(url: &str, options: &str) -> Self {
+    pub(crate) fn at(url: &str, options: &str) -> Self {
         Self { program: Program::node("socketio.mjs", &[url, options]).unwrap(), said: VecDeque::new() }
     }
 
-    fn tell(&mut self, command: &Value) {
+    pub(crate) fn tell(&mut self, command: &Value) {
         self.program.write_line(&command.to_string());
     }
 
     /// The first thing not asked about yet that `is` of the given kind.
-    async fn hears(&mut self, is: &str) -> Value {
+    pub(crate) async fn hears(&mut self, is: &str) -> Value {
         loop {
             if let Some(index) = self.said.iter().position(|line| line["is"] == is) {
                 return self.said.remove(index).unwrap();
@@ -45,7 +45,7 @@ impl Client {
         }
     }
 
-    async fn hears_event(&mut self, name: &str) -> Value {
+    pub(crate) async fn hears_event(&mut self, name: &str) -> Value {
         let event = self.hears("event").await;
         assert_eq!(event["name"], name);
         event["arguments"][0].clone()

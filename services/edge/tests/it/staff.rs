@@ -27,13 +27,13 @@ async fn crm_01_what_a_contact_writes_is_shown_to_its_tenants_staff_and_to_nobod
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ben_02_the_token_may_stand_in_the_subprotocol_and_is_never_echoed() {
+async fn the_token_may_stand_in_the_subprotocol_and_is_never_echoed() {
     let world = World::start().await;
     let node = Node::start(&world, "one", &[]).await;
     let token = jwt(&json!({ "id": 7 }));
     let url = format!("ws://{}/ws", node.address);
-    let (mut client, chosen) = Client::open_with_protocols(&url, &format!("echo-protocol, {token}")).await;
-    assert_eq!(chosen.as_deref(), Some("echo-protocol"));
+    let (mut client, chosen) = Client::open_with_protocols(&url, &format!("chasqui, {token}")).await;
+    assert_eq!(chosen.as_deref(), Some("chasqui"));
     assert_eq!(client.frame().await["type"], "connected");
     let mut by_query = Client::open(&format!("{url}?token={token}")).await;
     assert_eq!(by_query.frame().await["type"], "connected");

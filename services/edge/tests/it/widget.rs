@@ -25,12 +25,13 @@ async fn widget(node: &Node, query: &str, auth: &str) -> Client {
     client
 }
 
-/// The next event's name and argument; the answer to CONNECT is passed over.
+/// The next event's name and argument; the answer to CONNECT is passed over, and so is the offset.
 async fn event(client: &mut Client) -> (String, Value) {
     loop {
         let packet = client.packet().await;
         if let Some(event) = packet.strip_prefix("42") {
-            return serde_json::from_str(event).unwrap();
+            let (name, argument, _offset): (String, Value, String) = serde_json::from_str(event).unwrap();
+            return (name, argument);
         }
         assert!(packet.starts_with("40"), "{packet}");
     }
@@ -48,7 +49,7 @@ async fn is_connected(world: &World) -> bool {
     let asked =
         world.bus.ask_subject(subject.as_str(), &v1::FindContact {}, TraceContext::root(), wait).await;
     match asked {
-        Ok(v1::ContactFound { node }) => !node.is_empty(),
+        Ok(v1::ContactFound { absent, .. }) => !absent,
         Err(RequestError::NoResponders(_)) => false,
         // Asked while the last socket was leaving. Who asks reads it the same way: only "nobody is there" is a no.
         Err(RequestError::TimedOut(_)) => true,

@@ -1,0 +1,82 @@
+//! Whose WhatsApp session a token opens (WAB-27).
+
+use chasqui_proto::{Tenant, subject::NodeToken, tenant::TENANT_LENGTH_MAX};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use crate::auth::Identity;
+
+/// The session of an account: it has one.
+pub(super) const SESSION: &str = "main";
+
+/// What the tenants of users begin with. No tenant of another kind may have such a name.
+const PREFIX: &str = "user-";
+
+/// Which tenant the users of devices belong to, when their token names none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeviceTenants {
+    /// Each user is a tenant of its own: one WhatsApp session a user, and nobody sees another's conversations.
+    #[default]
+    User,
+    /// All of them share the default tenant, its session and its conversations.
+    Shared,
+}
+
+/// The tenant that owns the session a user may open. A token that names a tenant other than the default one opens that
+/// tenant's.
+pub(super) fn tenant_of(identity: &Identity, default: &Tenant, users: DeviceTenants) -> Tenant {
+    if users == DeviceTenants::Shared || identity.tenant != *default {
+        return identity.tenant.clone();
+    }
+    let name = format!("{PREFIX}{}", identity.user);
+    name.parse().unwrap_or_else(|_| hashed(&identity.user))
+}
+
+/// The tenant of a user whose id no tenant name can hold.
+fn hashed(user: &str) -> Tenant {
+    let digest = hex::encode(Sha256::digest(user));
+    let name = format!("{PREFIX}x-{digest}");
+    name[..TENANT_LENGTH_MAX].parse().expect("hexadecimal digits are what a tenant's name is made of")
+}
+
+/// The session of an account, in a subject.
+pub(super) fn session() -> NodeToken {
+    NodeToken::new(SESSION)
+}
+
+#[cfg(test)]
+mod tests {
+    use chasqui_proto::{ConversationToken, address::parse_address, v1::PersonKind};
+
+    use super::*;
+
+    fn tenant(user: &str, claimed: &str, users: DeviceTenants) -> String {
+        let identity = Identity {
+            user: user.to_owned(),
+            tenant: claimed.parse().unwrap(),
+            phone: None,
+            person: ConversationToken::of(&parse_address(user).unwrap()),
+            kind: PersonKind::User,
+            name: String::new(),
+            agent: None,
+            expires_at_ms: None,
+        };
+        tenant_of(&identity, &"default".parse().unwrap(), users).to_string()
+    }
+
+    #[test]
+    fn wab_27_every_user_is_a_tenant_of_its_own() {
+        let own = |user: &str| tenant(user, "default", DeviceTenants::User);
+        assert_eq!(own("7d9a4a5e-0000-4000-8000-000000000001"), "user-7d9a4a5e-0000-4000-8000-000000000001");
+        assert_eq!(own("acme"), "user-acme", "never the tenant `acme`");
+        assert_ne!(own("A@example.org"), own("a@example.org"));
+        assert_eq!(own(&"x".repeat(128)).len(), TENANT_LENGTH_MAX);
+    }
+
+    #[test]
+    fn a_tenant_in_the_token_wins_and_a_shared_one_can_be_had() {
+        assert_eq!(tenant("u1", "acme", DeviceTenants::User), "acme");
+        assert_eq!(tenant("u1", "default", DeviceTenants::Shared), "default");
+    }
+}

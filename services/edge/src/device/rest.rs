@@ -1,0 +1,229 @@
+//! WAB-09…13: the same over HTTP, each request with `Authorization: Bearer <jwt>`.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json,
+    extract::{Query, State, rejection::QueryRejection},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use chasqui_kit::{Code, Coded, TraceContext};
+use chasqui_proto::{
+    service::{CONVERSATIONS_LIST, MESSAGES_LIST},
+    v1::{self, SessionStatus},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::{sync::mpsc, time::timeout};
+
+use super::{open_session, owner, told};
+use crate::{
+    auth::Identity,
+    dialect::device::{DeviceConversation, DeviceMessage},
+    error::Error,
+    event::{Event, Fact},
+    feed::{Greeting, Member},
+    hub::Wish,
+    scope::Scope,
+    service::Edge,
+};
+
+/// How long a request waits for a QR that is being made.
+const QR_WAIT: Duration = Duration::from_secs(20);
+/// States of a session that wait for one request to look at them.
+const STATES_MAX: usize = 16;
+/// Conversations or messages of one answer, when the client does not say.
+const ITEMS_DEFAULT: u32 = 200;
+/// The most of them.
+const ITEMS_MAX: u32 = 200;
+
+/// What is asked for.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Wanted {
+    conversation_id: Option<String>,
+    limit: Option<u32>,
+    cursor: Option<String>,
+}
+
+type Asked = Result<Query<Wanted>, QueryRejection>;
+
+/// A request that was refused, as its clients know it.
+struct Refused(StatusCode, String);
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        (self.0, Json(json!({ "success": false, "message": self.1 }))).into_response()
+    }
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        let status = error.code().http_status();
+        let message = match error.code() {
+            Code::NotFound => told::NO_CONVERSATION.to_owned(),
+            _ => super::failure(&error),
+        };
+        Self(status, message)
+    }
+}
+
+/// `GET /api/whatsapp/qr`: the QR to scan, or that the session is connected (WAB-10).
+pub(crate) async fn qr(State(edge): State<Arc<Edge>>, headers: HeaderMap) -> Response {
+    answer(show_qr(&edge, &headers).await)
+}
+
+/// `GET /api/whatsapp/get_conversations`
+pub(crate) async fn conversations(
+    State(edge): State<Arc<Edge>>,
+    headers: HeaderMap,
+    asked: Asked,
+) -> Response {
+    answer(list_conversations(&edge, &headers, asked).await)
+}
+
+/// `GET /api/whatsapp/get_messages?conversationId=<external_id>`
+pub(crate) async fn messages(State(edge): State<Arc<Edge>>, headers: HeaderMap, asked: Asked) -> Response {
+    answer(list_messages(&edge, &headers, asked).await)
+}
+
+fn answer(result: Result<Value, Refused>) -> Response {
+    result.map_or_else(IntoResponse::into_response, |body| Json(body).into_response())
+}
+
+async fn authorized(edge: &Edge, headers: &HeaderMap) -> Result<Identity, Refused> {
+    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = given.and_then(|value| value.strip_prefix("Bearer ").or_else(|| value.strip_prefix("bearer ")));
+    let Some(token) = token else {
+        let message = "Falta el encabezado Authorization: Bearer <token>".to_owned();
+        return Err(Refused(StatusCode::UNAUTHORIZED, message));
+    };
+    owner(edge, token.trim()).await.map_err(|message| {
+        let unavailable = message == told::NO_SERVICE;
+        Refused(if unavailable { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::UNAUTHORIZED }, message)
+    })
+}
+
+/// Passes on how the session stands.
+#[derive(Debug)]
+struct Watcher(mpsc::Sender<v1::Session>);
+
+impl Member for Watcher {
+    fn greet(&self, _: &Greeting) {}
+
+    fn deliver(&self, event: &Arc<Event>) {
+        if let Fact::Session(session) = &event.fact {
+            // A request that has what it wants does not look any more.
+            let _ = self.0.try_send((**session).clone());
+        }
+    }
+
+    fn dismiss(&self) {}
+}
+
+async fn show_qr(edge: &Arc<Edge>, headers: &HeaderMap) -> Result<Value, Refused> {
+    let account = authorized(edge, headers).await?.tenant;
+    // Before the session is opened: what becomes of it must not go past.
+    let (states, mut changed) = mpsc::channel(STATES_MAX);
+    let scope = Scope::Tenant(account.clone());
+    let _watching = edge.hub.join(&scope, Arc::new(Watcher(states)), &Wish::Live).await?;
+    let opened = open_session(edge, &account).await?;
+    let settled = timeout(QR_WAIT, async {
+        let mut session = Some(opened);
+        while let Some(state) = session {
+            if let Some(body) = qr_body(&state) {
+                return Some(body);
+            }
+            session = changed.recv().await;
+        }
+        None
+    });
+    settled.await.ok().flatten().ok_or_else(|| {
+        let message = "El código QR todavía no está disponible, intente nuevamente".to_owned();
+        Refused(StatusCode::SERVICE_UNAVAILABLE, message)
+    })
+}
+
+/// WAB-09, WAB-10; `None` while it is not decided.
+fn qr_body(session: &v1::Session) -> Option<Value> {
+    match session.status() {
+        SessionStatus::ScanQr if !session.qr.is_empty() => Some(json!({
+            "success": true,
+            "message": "Escanea este código QR con WhatsApp",
+            "connected": false,
+            "data": { "qr": session.qr },
+        })),
+        SessionStatus::Connected => Some(json!({
+            "success": true,
+            "message": "La sesión de WhatsApp ya está activa",
+            "connected": true,
+            "data": null,
+        })),
+        _ => None,
+    }
+}
+
+async fn list_conversations(edge: &Edge, headers: &HeaderMap, asked: Asked) -> Result<Value, Refused> {
+    let tenant = authorized(edge, headers).await?.tenant.to_string();
+    let (_, limit, cursor) = bounds(asked)?;
+    let question = v1::ListConversations { tenant, cursor, limit };
+    let page = edge.bus.ask(CONVERSATIONS_LIST, &question, TraceContext::of_http(headers)).await;
+    let page = page.map_err(Error::from)?;
+    let conversations: Vec<_> = page.conversations.iter().map(DeviceConversation::new).collect();
+    Ok(json!({ "success": true, "conversations": conversations, "next": next(&page.next) }))
+}
+
+async fn list_messages(edge: &Edge, headers: &HeaderMap, asked: Asked) -> Result<Value, Refused> {
+    let tenant = authorized(edge, headers).await?.tenant.to_string();
+    let (conversation, limit, cursor) = bounds(asked)?;
+    let Some(conversation) = conversation.filter(|name| !name.trim().is_empty()) else {
+        return Err(Refused(StatusCode::BAD_REQUEST, "Falta el parámetro conversationId".to_owned()));
+    };
+    let question = v1::ListMessages { tenant, conversation, cursor, limit };
+    let page = edge.bus.ask(MESSAGES_LIST, &question, TraceContext::of_http(headers)).await;
+    let page = page.map_err(Error::from)?;
+    // The newest page, in the order a chat is read.
+    let stored = page.messages.iter().rev().filter_map(|stored| stored.message.as_ref());
+    let messages: Vec<_> = stored.map(DeviceMessage::new).collect();
+    Ok(json!({ "success": true, "messages": messages, "next": next(&page.next) }))
+}
+
+fn next(cursor: &str) -> Option<&str> {
+    (!cursor.is_empty()).then_some(cursor)
+}
+
+fn bounds(asked: Asked) -> Result<(Option<String>, u32, String), Refused> {
+    let refused = |message: String| Refused(StatusCode::BAD_REQUEST, message);
+    let Query(wanted) =
+        asked.map_err(|error| refused(format!("conversationId, limit, cursor: {}", error.body_text())))?;
+    let limit = wanted.limit.unwrap_or(ITEMS_DEFAULT);
+    if !(1..=ITEMS_MAX).contains(&limit) {
+        return Err(refused(format!("limit debe estar entre 1 y {ITEMS_MAX}")));
+    }
+    Ok((wanted.conversation_id, limit, wanted.cursor.unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(status: SessionStatus, qr: &str) -> Option<Value> {
+        qr_body(&v1::Session { status: status.into(), qr: qr.to_owned(), ..v1::Session::default() })
+    }
+
+    #[test]
+    fn wab_09_the_qr_stands_in_data() {
+        let body = body(SessionStatus::ScanQr, "data:image/png;base64,AA==").unwrap();
+        assert_eq!(body["data"]["qr"], "data:image/png;base64,AA==");
+        assert_eq!(body["message"], "Escanea este código QR con WhatsApp");
+        assert_eq!((&body["success"], &body["connected"]), (&json!(true), &json!(false)));
+    }
+
+    #[test]
+    fn wab_10_who_is_connected_is_told_so() {
+        assert_eq!(body(SessionStatus::Connected, "").unwrap()["connected"], true);
+        assert_eq!(body(SessionStatus::Starting, ""), None);
+        assert_eq!(body(SessionStatus::ScanQr, ""), None);
+    }
+}

@@ -1,0 +1,190 @@
+//! A connected socket: one task writes what waits, obeys what is said, and beats.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::extract::ws::{Message, WebSocket};
+use chasqui_kit::{Code, Coded};
+use futures::{SinkExt, StreamExt};
+use tokio::time::{Interval, MissedTickBehavior, timeout};
+
+use super::{JsonDialect, Obeyed};
+use crate::{
+    auth::{Hold, Identity},
+    close::CloseCode,
+    feed::Membership,
+    limit::{Pace, Verdict},
+    outbox::{Batch, Delivery, Frame, Outbox},
+    service::Edge,
+};
+
+/// How long one write to a socket may take before the client counts as gone.
+pub(super) const WRITE_WAIT: Duration = Duration::from_secs(10);
+
+/// A connected socket.
+pub(super) struct Session<'a, D> {
+    edge: &'a Arc<Edge>,
+    socket: &'a mut WebSocket,
+    dialect: &'a mut D,
+    identity: Arc<Identity>,
+    outbox: Arc<Outbox>,
+    membership: Membership,
+    lease: Hold,
+    pace: Pace,
+    /// When the client last said anything.
+    heard: Instant,
+    /// Position of the last frame written.
+    written: u64,
+}
+
+impl<'a, D: JsonDialect> Session<'a, D> {
+    pub(super) fn new(
+        edge: &'a Arc<Edge>,
+        socket: &'a mut WebSocket,
+        dialect: &'a mut D,
+        identity: Arc<Identity>,
+        outbox: Arc<Outbox>,
+        membership: Membership,
+    ) -> Self {
+        let lease = edge.leases.hold(identity.expires_at_ms, &outbox, D::token_expiring);
+        let (pace, heard) = (Pace::default(), Instant::now());
+        Self { edge, socket, dialect, identity, outbox, membership, lease, pace, heard, written: 0 }
+    }
+
+    /// Until somebody ends it; the code to close with.
+    pub(super) async fn run(mut self) -> CloseCode {
+        let mut heartbeat = self.edge.heartbeat();
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            if let Err(code) = self.step(&mut heartbeat).await {
+                return code;
+            }
+        }
+    }
+
+    async fn step(&mut self, heartbeat: &mut Interval) -> Result<(), CloseCode> {
+        tokio::select! {
+            () = self.outbox.ready() => self.flush().await,
+            frame = self.socket.next() => {
+                self.heard = Instant::now();
+                match frame {
+                    Some(Ok(Message::Text(text))) => Box::pin(self.obey(&text)).await,
+                    Some(Ok(Message::Ping(_))) => Ok(()),
+                    Some(Ok(Message::Pong(position))) => {
+                        self.confirm(&position);
+                        Ok(())
+                    }
+                    // Some clients send their text as bytes.
+                    Some(Ok(Message::Binary(bytes))) => match str::from_utf8(&bytes) {
+                        Ok(text) => Box::pin(self.obey(text)).await,
+                        Err(_) => self.reply(D::error("invalid_input", "frames must be text")),
+                    }
+                    Some(Ok(Message::Close(_))) | None => Err(CloseCode::CLIENT_LEFT),
+                    Some(Err(error)) => Err(code_of(&error)),
+                }
+            }
+            _ = heartbeat.tick() => self.beat().await,
+        }
+    }
+
+    async fn obey(&mut self, text: &str) -> Result<(), CloseCode> {
+        match self.edge.paces.judge(&mut self.pace, &self.identity.tenant, Instant::now()) {
+            Verdict::Pass => {}
+            Verdict::Refuse(why) => return self.reply(D::error(Code::RateLimited.as_str(), why)),
+            Verdict::Close => return Err(CloseCode::RATE_LIMITED),
+        }
+        match self.dialect.obey(text).await? {
+            Obeyed::Done => Ok(()),
+            Obeyed::Refresh { token } => self.refresh(&token).await,
+        }
+    }
+
+    /// The connection goes on with another token of the same user.
+    async fn refresh(&mut self, token: &str) -> Result<(), CloseCode> {
+        let renewed = self.edge.gate.identify(token).await.and_then(|new| {
+            self.identity.may_become(&new)?;
+            Ok(new.expires_at_ms)
+        });
+        match renewed {
+            Ok(expires_at_ms) => {
+                self.lease.renew(expires_at_ms);
+                self.reply(D::token_refreshed(expires_at_ms))
+            }
+            Err(error) => self.reply(D::error(error.code().as_str(), &error.to_string())),
+        }
+    }
+
+    fn reply(&self, frame: axum::extract::ws::Utf8Bytes) -> Result<(), CloseCode> {
+        self.outbox.push(frame, Delivery::Reply).map(drop).map_err(|_| CloseCode::SLOW_CONSUMER)
+    }
+
+    /// Writes everything that waits, with one flush.
+    async fn flush(&mut self) -> Result<(), CloseCode> {
+        if let Some(code) = self.outbox.drained() {
+            return Err(code);
+        }
+        let mut frames: Vec<Frame> = Vec::new();
+        let batch = self.outbox.take_batch(&mut frames);
+        let write = async {
+            for frame in frames {
+                self.socket.feed(frame.into()).await?;
+            }
+            // A pong comes back with what its ping carried: what stood before the ping has arrived.
+            if let Some(Batch { position, durable: true }) = batch {
+                self.socket.feed(Message::Ping(position.to_be_bytes().to_vec().into())).await?;
+            }
+            self.socket.flush().await
+        };
+        self.written = batch.map_or(self.written, |batch| batch.position);
+        written(&timeout(WRITE_WAIT, write).await)
+    }
+
+    fn confirm(&mut self, position: &[u8]) {
+        // Pings for liveness carry none.
+        if let Ok(position) = position.try_into().map(u64::from_be_bytes) {
+            self.dialect.confirmed(position.min(self.written));
+        }
+    }
+
+    /// Protocol ping for liveness, and the position for the client's cursor.
+    async fn beat(&mut self) -> Result<(), CloseCode> {
+        let silence_max = self.edge.config.heartbeat_interval() + self.edge.config.heartbeat_timeout();
+        if self.heard.elapsed() > silence_max {
+            return Err(CloseCode::HEARTBEAT_TIMEOUT);
+        }
+        let seq = self.membership.head();
+        self.flush().await?;
+        // A heartbeat's position covers everything before it: not to be said while some of that still waits.
+        let heartbeat = if self.outbox.is_empty() { D::heartbeat(seq) } else { None };
+        let write = async {
+            if let Some(frame) = heartbeat {
+                self.socket.feed(Message::Text(frame)).await?;
+            }
+            self.socket.send(Message::Ping(bytes::Bytes::new())).await
+        };
+        written(&timeout(WRITE_WAIT, write).await)
+    }
+}
+
+fn written(result: &Result<Result<(), axum::Error>, tokio::time::error::Elapsed>) -> Result<(), CloseCode> {
+    match result {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(CloseCode::CLIENT_LEFT),
+        Err(_) => Err(CloseCode::SLOW_CONSUMER),
+    }
+}
+
+/// What a broken frame means.
+fn code_of(error: &axum::Error) -> CloseCode {
+    let text = error.to_string();
+    // The library behind axum names its error only in words.
+    if text.contains("too long") || text.contains("too big") || text.contains("exceeds") {
+        CloseCode::FRAME_TOO_LARGE
+    } else if text.contains("protocol") || text.contains("UTF-8") || text.contains("utf-8") {
+        CloseCode::PROTOCOL_ERROR
+    } else {
+        CloseCode::CLIENT_LEFT
+    }
+}

@@ -1,0 +1,80 @@
+//! Reading the stream for what went past a feed.
+
+use std::{sync::Arc, time::Duration};
+
+use chasqui_kit::Bus;
+use tokio::sync::Semaphore;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    feed::Feed,
+    feeds::Feeds,
+    flow::Missing,
+    tail::{self, Tail},
+};
+
+/// How many feeds read the stream at once: after a disturbance every feed of the node wants to.
+const REPAIRS_MAX: usize = 8;
+/// The most events one repair reads. A feed that lost more is ended, and its sockets come back with their cursors.
+const REPAIR_EVENTS_MAX: usize = 20_000;
+/// The pause before a repair that failed is tried again.
+const REPAIR_PAUSE: Duration = Duration::from_millis(250);
+
+/// Repairs feeds, each by a task that ends with the repair.
+#[derive(Debug)]
+pub(crate) struct Repairs {
+    bus: Bus,
+    places: Semaphore,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Repairs {
+    pub(crate) fn new(bus: Bus, stop: CancellationToken) -> Arc<Self> {
+        Arc::new(Self { bus, places: Semaphore::new(REPAIRS_MAX), tasks: TaskTracker::new(), stop })
+    }
+
+    /// Repairs a feed if something is missing. What comes meanwhile is held back by the feed.
+    pub(crate) fn start(
+        self: &Arc<Self>,
+        feeds: &Arc<Feeds>,
+        feed: Arc<Feed>,
+        missing: Option<Missing>,
+        reason: &'static str,
+    ) {
+        if let Some(missing) = missing {
+            let (repairs, feeds) = (self.clone(), feeds.clone());
+            self.tasks.spawn(async move { repairs.repair(&feeds, &feed, missing, reason).await });
+        }
+    }
+
+    async fn repair(&self, feeds: &Feeds, feed: &Feed, mut missing: Missing, reason: &'static str) {
+        loop {
+            let Some(tail) = self.read(feed, &missing, reason).await else { return };
+            let events: Vec<_> = tail.events.into_iter().filter_map(|event| feeds.place(event)).collect();
+            let (mended, more) = feed.mend(&events);
+            metrics::counter!("chasqui_edge_mended_events_total", "reason" => reason)
+                .increment(mended as u64);
+            if tail.truncated {
+                feed.give_up();
+            }
+            match more {
+                Some(more) => missing = more,
+                None => return,
+            }
+        }
+    }
+
+    /// Reads until it succeeds: going on without would lose what is missing. `None` once nobody needs it.
+    async fn read(&self, feed: &Feed, missing: &Missing, reason: &'static str) -> Option<Tail> {
+        let _place = self.places.acquire().await.expect("the semaphore is never closed");
+        while !feed.has_ended() {
+            match tail::read(&self.bus, &feed.scope().stored(), missing.after, REPAIR_EVENTS_MAX).await {
+                Ok(tail) => return Some(tail),
+                Err(error) => tracing::warn!(%error, reason, "a repair failed and is tried again"),
+            }
+            self.stop.run_until_cancelled(tokio::time::sleep(REPAIR_PAUSE)).await?;
+        }
+        None
+    }
+}

@@ -1,0 +1,174 @@
+//! Persistence's part of chats, played by the test: who has which chat, told over the bus.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use chasqui_kit::{Bus, TraceContext, publish::Fact, serve::Responder};
+use chasqui_proto::{
+    ConversationId, ConversationToken, Tenant,
+    address::parse_address,
+    service::{CHATS_CLOSE, CHATS_GET, CHATS_LIST, CHATS_OPEN, PERSISTENCE},
+    stream, subject, v1,
+};
+use prost::Message as _;
+use tokio_util::sync::CancellationToken;
+
+use crate::world::World;
+
+/// Gives every chat that is opened to one agent, or to nobody.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    bus: Bus,
+    chats: Arc<Mutex<HashMap<(String, String), v1::Chat>>>,
+    /// Agent id and user id of who is given the next chat.
+    free: Arc<Mutex<Option<(String, String)>>>,
+    /// Answers as long as the desk is there.
+    _responder: Arc<Responder>,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Refused(&'static str);
+
+impl chasqui_kit::Coded for Refused {
+    fn code(&self) -> chasqui_kit::Code {
+        chasqui_kit::Code::NotFound
+    }
+}
+
+/// The name of a user on the bus.
+pub(crate) fn person(user: &str) -> ConversationToken {
+    ConversationToken::of(&parse_address(user).unwrap())
+}
+
+/// The id of a user's chat.
+pub(crate) fn chat_id(tenant: &str, user: &str) -> String {
+    let tenant: Tenant = tenant.parse().unwrap();
+    ConversationId::of(&tenant, &person(user)).to_string()
+}
+
+/// Writes an agent into the directory.
+pub(crate) async fn enrol(world: &World, tenant: &str, agent: &str, user: &str, status: v1::AgentStatus) {
+    let entry = v1::directory_entry::Entry::Agent(v1::AgentEntry {
+        tenant: tenant.to_owned(),
+        id: agent.to_owned(),
+        user_id: user.to_owned(),
+        name: "Agente".to_owned(),
+        status: status.into(),
+        chats_max: 0,
+    });
+    let directory = world.bus.jetstream().get_key_value(stream::DIRECTORY_BUCKET).await.unwrap();
+    let key = stream::agent_key(&tenant.parse().unwrap(), &person(user));
+    directory.put(key, v1::DirectoryEntry { entry: Some(entry) }.encode_to_vec().into()).await.unwrap();
+}
+
+impl Desk {
+    pub(crate) async fn open(world: &World) -> Self {
+        let stop = CancellationToken::new();
+        let responder = Responder::start(&world.bus, PERSISTENCE, "a stand-in", stop).await.unwrap();
+        let chats: Arc<Mutex<HashMap<(String, String), v1::Chat>>> = Arc::default();
+        let free: Arc<Mutex<Option<(String, String)>>> = Arc::default();
+        let (bus, known, taker) = (world.bus.clone(), chats.clone(), free.clone());
+        let opened = move |question: v1::OpenChat, _| {
+            let (bus, chat) = (bus.clone(), open_chat(&known, &taker, &question));
+            async move { Ok::<_, Refused>(tell(&bus, chat).await) }
+        };
+        responder.endpoint(CHATS_OPEN, opened).await.unwrap();
+        let known = chats.clone();
+        let found = move |question: v1::GetChat, _| {
+            let chat = known.lock().unwrap().get(&(question.tenant, question.chat)).cloned();
+            async move { chat.ok_or(Refused("there is no such chat")) }
+        };
+        responder.endpoint(CHATS_GET, found).await.unwrap();
+        let known = chats.clone();
+        let listed = move |question: v1::ListChats, _| {
+            let chats = known.lock().unwrap();
+            let mine = chats.values().filter(|chat| {
+                chat.tenant == question.tenant
+                    && chat.agent_id == question.agent_id
+                    && chat.status() != v1::ChatStatus::Closed
+            });
+            let page = v1::ChatPage { chats: mine.cloned().collect(), next: String::new() };
+            async move { Ok::<_, Refused>(page) }
+        };
+        responder.endpoint(CHATS_LIST, listed).await.unwrap();
+        let (bus, known) = (world.bus.clone(), chats.clone());
+        let closed = move |question: v1::CloseChat, _| {
+            let (bus, key) = (bus.clone(), (question.tenant, question.chat));
+            let chat = change(&known, &key, |chat| {
+                chat.status = v1::ChatStatus::Closed.into();
+                chat.closed_by = question.closed_by;
+            });
+            async move {
+                let chat = chat.ok_or(Refused("there is no such chat"))?;
+                Ok::<_, Refused>(tell(&bus, chat).await)
+            }
+        };
+        responder.endpoint(CHATS_CLOSE, closed).await.unwrap();
+        Self { bus: world.bus.clone(), chats, free, _responder: Arc::new(responder) }
+    }
+
+    /// Who is given the next chats.
+    pub(crate) fn is_free(&self, agent: &str, user: &str) {
+        *self.free.lock().unwrap() = Some((agent.to_owned(), user.to_owned()));
+    }
+
+    /// Gives the open chat of a user to an agent.
+    pub(crate) async fn assign(&self, user: &str, agent: &str, agent_user: &str) {
+        let chat = change(&self.chats, &("default".to_owned(), person(user).to_string()), |chat| {
+            chat.status = v1::ChatStatus::Assigned.into();
+            chat.agent_id = agent.to_owned();
+            chat.agent_user_id = agent_user.to_owned();
+        });
+        tell(&self.bus, chat.unwrap()).await;
+    }
+}
+
+type Chats = Mutex<HashMap<(String, String), v1::Chat>>;
+
+fn open_chat(chats: &Chats, free: &Mutex<Option<(String, String)>>, question: &v1::OpenChat) -> v1::Chat {
+    let mut chats = chats.lock().unwrap();
+    let key = (question.tenant.clone(), question.conversation.clone());
+    let known = chats.get(&key).cloned();
+    if let Some(open) = known.as_ref().filter(|chat| chat.status() != v1::ChatStatus::Closed) {
+        return open.clone();
+    }
+    let known = known.unwrap_or_default();
+    let free = free.lock().unwrap().clone();
+    let status = if free.is_some() { v1::ChatStatus::Assigned } else { v1::ChatStatus::Waiting };
+    let (agent_id, agent_user_id) = free.unwrap_or_default();
+    let tenant: Tenant = question.tenant.parse().unwrap();
+    let token: ConversationToken = question.conversation.parse().unwrap();
+    let chat = v1::Chat {
+        id: ConversationId::of(&tenant, &token).to_string(),
+        tenant: tenant.to_string(),
+        conversation: token.to_string(),
+        episode: known.episode + 1,
+        status: status.into(),
+        user_id: question.user_id.clone(),
+        user_name: question.user_name.clone(),
+        agent_id,
+        agent_user_id,
+        version: known.version + 1,
+        ..v1::Chat::default()
+    };
+    chats.insert(key, chat.clone());
+    chat
+}
+
+fn change(chats: &Chats, key: &(String, String), change: impl FnOnce(&mut v1::Chat)) -> Option<v1::Chat> {
+    let mut chats = chats.lock().unwrap();
+    let chat = chats.get_mut(key)?;
+    change(chat);
+    chat.version += 1;
+    Some(chat.clone())
+}
+
+async fn tell(bus: &Bus, chat: v1::Chat) -> v1::Chat {
+    let subject = subject::chats_updated(&chat.tenant.parse().unwrap(), &chat.conversation.parse().unwrap());
+    let id = format!("{}:{}", chat.id, chat.version);
+    bus.publish(Fact::new(subject, &chat, id, TraceContext::root())).await.unwrap();
+    chat
+}
