@@ -4,8 +4,12 @@
 mod account;
 mod rest;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, PoisonError},
+    time::{Duration, Instant},
+};
 
+use axum::extract::ws::Utf8Bytes;
 use chasqui_kit::{Code, Coded, TraceContext};
 use chasqui_proto::{
     Tenant,
@@ -16,25 +20,30 @@ use chasqui_proto::{
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
-pub use account::DeviceTenants;
+pub(crate) use account::DeviceTenants;
 pub(crate) use rest::{conversations, messages, qr};
 
 use crate::{
-    auth::Identity,
+    auth::{Hold, Identity},
     close::CloseCode,
     dialect::{
         Dialect,
         device::{self, SendMessage, Sending},
+        widget,
     },
     error::Error,
     event::Event,
     feed::{Greeting, Member, Membership},
     hub::Wish,
     latest,
+    limit::{Pace, Verdict},
     outbox::{Delivery, Outbox},
+    roster::Stay,
     scope::Scope,
     service::Edge,
-    socketio, speech,
+    socketio,
+    sockets::SocketPlace,
+    speech,
 };
 
 /// How long the owner of the numbers may take to open a session. What becomes of it comes as an event.
@@ -46,21 +55,47 @@ mod told {
     pub(super) const NO_CONVERSATION: &str = "Conversación no encontrada";
     pub(super) const NO_SERVICE: &str = "El servicio de WhatsApp no está disponible, intente nuevamente";
     pub(super) const NOT_CONNECTED: &str = "WhatsApp no está conectado: escanee el código QR";
+    pub(super) const TOO_MANY: &str = "Demasiadas conexiones simultáneas";
+    pub(super) const TOO_FAST: &str = "Demasiados mensajes, espere un momento";
     pub(super) const INTERNAL: &str = "Error interno, por favor intente nuevamente más tarde";
 }
 
 /// The device side of one connection: nothing until the client joins.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Device {
-    joined: Mutex<Option<Joined>>,
+    edge: Arc<Edge>,
+    outbox: Arc<Outbox>,
+    pace: std::sync::Mutex<Pace>,
+    /// Boxed: most connections are widgets and never join.
+    joined: Mutex<Option<Box<Joined>>>,
 }
 
 /// An owner that proved who it is.
 #[derive(Debug)]
 struct Joined {
-    user: String,
-    account: Tenant,
+    owner: Owner,
+    /// Renewed with the token of each event.
+    lease: Hold,
     _membership: Membership,
+    _stay: Stay,
+}
+
+/// Who a token speaks for, and the tenant whose session it opens.
+#[derive(Debug, Clone)]
+struct Owner {
+    identity: Arc<Identity>,
+    account: Tenant,
+}
+
+impl Owner {
+    fn is(&self, other: &Self) -> bool {
+        (&self.identity.user, &self.account) == (&other.identity.user, &other.account)
+    }
+
+    /// The owner as a person of its account.
+    fn in_account(&self) -> Identity {
+        Identity { tenant: self.account.clone(), ..(*self.identity).clone() }
+    }
 }
 
 /// The member that the account's feed shows events to.
@@ -92,97 +127,115 @@ struct Bearer {
 }
 
 impl Device {
-    /// Does what an event asks for, if it is one of a device; mistakes are answered with `error` (WAB-22).
-    pub(crate) async fn event(&self, edge: &Arc<Edge>, outbox: &Arc<Outbox>, event: &socketio::Event) {
+    pub(crate) fn new(edge: Arc<Edge>, outbox: Arc<Outbox>) -> Self {
+        Self { edge, outbox, pace: std::sync::Mutex::default(), joined: Mutex::default() }
+    }
+
+    /// Does what an event asks for, if it is one of a device; mistakes are answered with `error` (WAB-22). `place` is the
+    /// connection's.
+    pub(crate) async fn event(&self, place: &SocketPlace, event: &socketio::Event) {
         let done = match event.name.as_str() {
-            "join" => self.join(edge, outbox, event).await.map(drop),
-            "get-qr" => self.get_qr(edge, outbox, event).await,
-            "send-message" => self.send_message(edge, outbox, event).await,
+            "join" => self.join(place, event).await,
+            "get-qr" => self.get_qr(place, event).await,
+            "send-message" => self.send_message(place, event).await,
             _ => return,
         };
         if let Err(message) = done {
             metrics::counter!("chasqui_edge_refused_events_total", "dialect" => "device").increment(1);
-            let _ = outbox.push(device::error(&message), Delivery::Reply);
+            self.say(device::error(&message));
         }
     }
 
     /// WAB-14: proves who the client is and lets it into its account; then it is told how the session stands.
-    async fn join(
-        &self,
-        edge: &Arc<Edge>,
-        outbox: &Arc<Outbox>,
-        event: &socketio::Event,
-    ) -> Result<Identity, String> {
-        let identity = owner(edge, &bearer(event)?).await?;
-        let mut joined = self.joined.lock().await;
-        let stands = |joined: &Joined| joined.user == identity.user && joined.account == identity.tenant;
-        if !joined.as_ref().is_some_and(stands) {
-            let scope = Scope::Tenant(identity.tenant.clone());
-            let screen = Arc::new(Screen { outbox: outbox.clone() });
-            let membership = edge.hub.join(&scope, screen, &Wish::Live).await.map_err(|error| failure(&error))?;
-            *joined = Some(Joined {
-                user: identity.user.clone(),
-                account: identity.tenant.clone(),
-                _membership: membership,
-            });
-        }
-        drop(joined);
-        if event.name == "join" {
-            let session = newest_session(edge, &identity.tenant).await.map_err(|error| failure(&error))?;
-            if let Some(frame) = session.as_ref().and_then(device::session_frame) {
-                let _ = outbox.push(frame, Delivery::Reply);
-            }
-        }
-        Ok(identity)
+    async fn join(&self, place: &SocketPlace, event: &socketio::Event) -> Result<(), String> {
+        let owner = self.admit(place, event).await?;
+        let session = newest_session(&self.edge, &owner.account).await.map_err(|error| failure(&error))?;
+        session.as_ref().and_then(device::session_frame).into_iter().for_each(|frame| self.say(frame));
+        Ok(())
     }
 
     /// WAB-15: ends in a QR, in `session-ready`, or in an error. A QR that is not there yet comes as an event.
-    async fn get_qr(
-        &self,
-        edge: &Arc<Edge>,
-        outbox: &Arc<Outbox>,
-        event: &socketio::Event,
-    ) -> Result<(), String> {
-        let identity = self.join(edge, outbox, event).await?;
-        let session = open_session(edge, &identity.tenant).await.map_err(|error| failure(&error))?;
-        if let Some(frame) = device::session_frame(&session) {
-            let _ = outbox.push(frame, Delivery::Reply);
-        }
+    async fn get_qr(&self, place: &SocketPlace, event: &socketio::Event) -> Result<(), String> {
+        let owner = self.admit(place, event).await?;
+        let session = open_session(&self.edge, &owner.account).await.map_err(|error| failure(&error))?;
+        device::session_frame(&session).into_iter().for_each(|frame| self.say(frame));
         Ok(())
     }
 
     /// WAB-16, WAB-21, WAB-32.
-    async fn send_message(
-        &self,
-        edge: &Arc<Edge>,
-        outbox: &Arc<Outbox>,
-        event: &socketio::Event,
-    ) -> Result<(), String> {
-        let identity = self.join(edge, outbox, event).await?;
+    async fn send_message(&self, place: &SocketPlace, event: &socketio::Event) -> Result<(), String> {
+        let owner = self.admit(place, event).await?;
         let message: SendMessage = event.argument(0).map_err(|_| unreadable(event))?;
         let Sending { conversation, text } = message.check()?;
-        connected(edge, &identity.tenant).await?;
-        let sent = speech::agent_wrote(&edge.bus, &identity, conversation.clone(), text).await;
+        connected(&self.edge, &owner.account).await?;
+        let sent = speech::agent_wrote(&self.edge.bus, &owner.in_account(), conversation.clone(), text).await;
         let accepted = sent.map_err(|error| match error.code() {
             Code::NotFound => told::NO_CONVERSATION.to_owned(),
             _ => failure(&error),
         })?;
-        let _ = outbox.push(device::message_sent(&conversation, &accepted.message_id), Delivery::Reply);
+        self.say(device::message_sent(&conversation, &accepted.message_id));
         Ok(())
+    }
+
+    /// Checks the token of an event and lets its owner into its account, unless it is in already.
+    async fn admit(&self, place: &SocketPlace, event: &socketio::Event) -> Result<Owner, String> {
+        let owner = owner(&self.edge, &bearer(event)?).await?;
+        self.judge(&owner.account)?;
+        let mut joined = self.joined.lock().await;
+        match &mut *joined {
+            Some(joined) if joined.owner.is(&owner) => joined.lease.renew(owner.identity.expires_at_ms),
+            // The old place is given up first: one person is not to count twice.
+            other => {
+                *other = None;
+                *other = Some(Box::new(self.enter(place, owner.clone()).await?));
+            }
+        }
+        Ok(owner)
+    }
+
+    async fn enter(&self, place: &SocketPlace, owner: Owner) -> Result<Joined, String> {
+        let (edge, outbox) = (&self.edge, &self.outbox);
+        place.attach(&owner.identity, outbox);
+        let lease = edge.leases.hold(owner.identity.expires_at_ms, outbox, widget::token_expiring);
+        let entered = edge.roster.enter((&owner.in_account()).into(), None, outbox.clone());
+        let stay = entered.map_err(|_| told::TOO_MANY.to_owned())?;
+        let (scope, screen) =
+            (Scope::Tenant(owner.account.clone()), Arc::new(Screen { outbox: outbox.clone() }));
+        let joined = edge.hub.join(&scope, screen, &Wish::Live).await;
+        let membership = joined.map_err(|error| failure(&error))?;
+        Ok(Joined { owner, lease, _membership: membership, _stay: stay })
+    }
+
+    /// Whether the client may send now.
+    fn judge(&self, account: &Tenant) -> Result<(), String> {
+        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.edge.paces.judge(&mut pace, account, Instant::now()) {
+            Verdict::Pass => Ok(()),
+            Verdict::Refuse(_) => Err(told::TOO_FAST.to_owned()),
+            Verdict::Close => {
+                self.outbox.close(CloseCode::RATE_LIMITED);
+                Err(told::TOO_FAST.to_owned())
+            }
+        }
+    }
+
+    /// A full outbox closes itself.
+    fn say(&self, frame: Utf8Bytes) {
+        let _ = self.outbox.push(frame, Delivery::Reply);
     }
 }
 
 /// Whom a token speaks for, with the account it opens as its tenant.
-async fn owner(edge: &Edge, token: &str) -> Result<Identity, String> {
-    let identity = edge.identify(token).await.map_err(|error| match error.code() {
+async fn owner(edge: &Edge, token: &str) -> Result<Owner, String> {
+    let identity = edge.gate.identify(token).await.map_err(|error| match error.code() {
         Code::Unauthorized | Code::Forbidden | Code::InvalidInput => format!("Token inválido: {error}"),
         _ => failure(&error),
     })?;
     if !identity.is_staff() {
         return Err("Token inválido: solo abre el widget de un contacto".to_owned());
     }
-    let tenant = account::tenant_of(&identity, &edge.tenant, edge.config.device_tenants);
-    Ok(Identity { tenant, ..identity })
+    let account = account::tenant_of(&identity, edge.config.device_tenants);
+    Ok(Owner { identity: Arc::new(identity), account })
 }
 
 fn bearer(event: &socketio::Event) -> Result<String, String> {
@@ -220,8 +273,7 @@ async fn newest_session(edge: &Edge, account: &Tenant) -> Result<Option<v1::Sess
 /// Asks the owner of the numbers for the account's session.
 async fn open_session(edge: &Edge, account: &Tenant) -> Result<v1::Session, Error> {
     let question = v1::OpenSession { tenant: account.to_string(), session: account::SESSION.to_owned() };
-    let asked =
-        edge.bus.ask_subject(SESSIONS_OPEN.subject, &question, TraceContext::root(), OPEN_WAIT).await;
+    let asked = edge.bus.ask_subject(SESSIONS_OPEN.subject, &question, TraceContext::root(), OPEN_WAIT).await;
     Ok(asked?)
 }
 

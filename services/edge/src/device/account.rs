@@ -23,10 +23,9 @@ pub enum DeviceTenants {
     Shared,
 }
 
-/// The tenant that owns the session a user may open. A token that names a tenant other than the default one opens that
-/// tenant's.
-pub(super) fn tenant_of(identity: &Identity, default: &Tenant, users: DeviceTenants) -> Tenant {
-    if users == DeviceTenants::Shared || identity.tenant != *default {
+/// The tenant that owns the session a user may open. A token that names a tenant opens that one's.
+pub(super) fn tenant_of(identity: &Identity, users: DeviceTenants) -> Tenant {
+    if users == DeviceTenants::Shared || identity.is_tenant_named {
         return identity.tenant.clone();
     }
     let name = format!("{PREFIX}{}", identity.user);
@@ -51,10 +50,11 @@ mod tests {
 
     use super::*;
 
-    fn tenant(user: &str, claimed: &str, users: DeviceTenants) -> String {
+    fn tenant(user: &str, claimed: Option<&str>, users: DeviceTenants) -> String {
         let identity = Identity {
             user: user.to_owned(),
-            tenant: claimed.parse().unwrap(),
+            tenant: claimed.unwrap_or("default").parse().unwrap(),
+            is_tenant_named: claimed.is_some(),
             phone: None,
             person: ConversationToken::of(&parse_address(user).unwrap()),
             kind: PersonKind::User,
@@ -62,12 +62,12 @@ mod tests {
             agent: None,
             expires_at_ms: None,
         };
-        tenant_of(&identity, &"default".parse().unwrap(), users).to_string()
+        tenant_of(&identity, users).to_string()
     }
 
     #[test]
     fn wab_27_every_user_is_a_tenant_of_its_own() {
-        let own = |user: &str| tenant(user, "default", DeviceTenants::User);
+        let own = |user: &str| tenant(user, None, DeviceTenants::User);
         assert_eq!(own("7d9a4a5e-0000-4000-8000-000000000001"), "user-7d9a4a5e-0000-4000-8000-000000000001");
         assert_eq!(own("acme"), "user-acme", "never the tenant `acme`");
         assert_ne!(own("A@example.org"), own("a@example.org"));
@@ -76,7 +76,8 @@ mod tests {
 
     #[test]
     fn a_tenant_in_the_token_wins_and_a_shared_one_can_be_had() {
-        assert_eq!(tenant("u1", "acme", DeviceTenants::User), "acme");
-        assert_eq!(tenant("u1", "default", DeviceTenants::Shared), "default");
+        assert_eq!(tenant("u1", Some("acme"), DeviceTenants::User), "acme");
+        assert_eq!(tenant("u1", Some("default"), DeviceTenants::User), "default");
+        assert_eq!(tenant("u1", None, DeviceTenants::Shared), "default");
     }
 }

@@ -17,9 +17,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{sync::mpsc, time::timeout};
 
-use super::{open_session, owner, told};
+use super::{Owner, open_session, owner, told};
 use crate::{
-    auth::Identity,
     dialect::device::{DeviceConversation, DeviceMessage},
     error::Error,
     event::{Event, Fact},
@@ -92,9 +91,10 @@ fn answer(result: Result<Value, Refused>) -> Response {
     result.map_or_else(IntoResponse::into_response, |body| Json(body).into_response())
 }
 
-async fn authorized(edge: &Edge, headers: &HeaderMap) -> Result<Identity, Refused> {
+async fn authorized(edge: &Edge, headers: &HeaderMap) -> Result<Owner, Refused> {
     let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = given.and_then(|value| value.strip_prefix("Bearer ").or_else(|| value.strip_prefix("bearer ")));
+    let token =
+        given.and_then(|value| value.strip_prefix("Bearer ").or_else(|| value.strip_prefix("bearer ")));
     let Some(token) = token else {
         let message = "Falta el encabezado Authorization: Bearer <token>".to_owned();
         return Err(Refused(StatusCode::UNAUTHORIZED, message));
@@ -123,7 +123,7 @@ impl Member for Watcher {
 }
 
 async fn show_qr(edge: &Arc<Edge>, headers: &HeaderMap) -> Result<Value, Refused> {
-    let account = authorized(edge, headers).await?.tenant;
+    let account = authorized(edge, headers).await?.account;
     // Before the session is opened: what becomes of it must not go past.
     let (states, mut changed) = mpsc::channel(STATES_MAX);
     let scope = Scope::Tenant(account.clone());
@@ -165,7 +165,7 @@ fn qr_body(session: &v1::Session) -> Option<Value> {
 }
 
 async fn list_conversations(edge: &Edge, headers: &HeaderMap, asked: Asked) -> Result<Value, Refused> {
-    let tenant = authorized(edge, headers).await?.tenant.to_string();
+    let tenant = authorized(edge, headers).await?.account.to_string();
     let (_, limit, cursor) = bounds(asked)?;
     let question = v1::ListConversations { tenant, cursor, limit };
     let page = edge.bus.ask(CONVERSATIONS_LIST, &question, TraceContext::of_http(headers)).await;
@@ -175,7 +175,7 @@ async fn list_conversations(edge: &Edge, headers: &HeaderMap, asked: Asked) -> R
 }
 
 async fn list_messages(edge: &Edge, headers: &HeaderMap, asked: Asked) -> Result<Value, Refused> {
-    let tenant = authorized(edge, headers).await?.tenant.to_string();
+    let tenant = authorized(edge, headers).await?.account.to_string();
     let (conversation, limit, cursor) = bounds(asked)?;
     let Some(conversation) = conversation.filter(|name| !name.trim().is_empty()) else {
         return Err(Refused(StatusCode::BAD_REQUEST, "Falta el parámetro conversationId".to_owned()));
