@@ -9,6 +9,7 @@ mod nats;
 mod port;
 mod postgres;
 mod program;
+mod proxy;
 mod scratch;
 mod wait;
 
@@ -18,4 +19,5 @@ pub use nats::{NatsOptions, NatsServer};
 pub use port::first_free_port;
 pub use postgres::Postgres;
 pub use program::Program;
+pub use proxy::{Pools, Proxy};
 pub use wait::wait_for;

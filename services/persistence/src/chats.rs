@@ -1,13 +1,13 @@
 //! Chats between contacts and agents: opened, given to agents, closed.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use chasqui_kit::{TraceContext, serve::Responder};
 use chasqui_proto::{ConversationId, ConversationToken, Tenant, address, service, v1};
 use prost::Message;
 use sqlx::{PgPool, Postgres, Transaction};
 use time::OffsetDateTime;
-use tokio::sync::{Mutex, MutexGuard, Notify};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
 use crate::{
@@ -26,6 +26,8 @@ use crate::{
 
 /// How many chats of a tenant are given or taken in one transaction; the rest follows in the next.
 const PASS_MAX: i64 = 1_000;
+/// How many transactions of one process change chats at once; the other connections are for those who store and ask.
+const CHANGES_MAX: usize = 2;
 /// The longest id of a user or agent, bytes: as long as an address may be.
 const ID_BYTES_MAX: usize = address::ADDRESS_LENGTH_MAX;
 /// The longest name of a user, bytes.
@@ -37,9 +39,9 @@ pub(crate) struct Chats {
     pub(super) pool: PgPool,
     /// How long the chats of an agent who left stay its own.
     pub(super) grace: Duration,
-    /// Held while chats are changed: within a process that takes one connection and not all of them, since the database
-    /// lets only one at a time change the chats of a tenant.
-    turn: Arc<Mutex<()>>,
+    /// Who changes chats holds a place: the database lets one at a time change those of a tenant, and whoever waits for
+    /// that holds a connection meanwhile.
+    places: Arc<Semaphore>,
     /// Told when chats changed that others have to be told of.
     pub(super) changed: Arc<Notify>,
     /// Told when something may be due now.
@@ -54,12 +56,18 @@ struct Change<'a> {
     /// Conversations whose chats changed.
     conversations: Vec<Uuid>,
     given: Vec<Given>,
-    _turn: MutexGuard<'a, ()>,
+    _place: SemaphorePermit<'a>,
 }
 
 impl Chats {
     pub(crate) fn new(pool: PgPool, grace: Duration) -> Self {
-        Self { pool, grace, turn: Arc::default(), changed: Arc::default(), due: Arc::default() }
+        Self {
+            pool,
+            grace,
+            places: Arc::new(Semaphore::new(CHANGES_MAX)),
+            changed: Arc::default(),
+            due: Arc::default(),
+        }
     }
 
     /// Something changed that chats may have to follow: an agent, or its limit.
@@ -94,6 +102,10 @@ impl Chats {
             user_name: text("user_name", &question.user_name, NAME_BYTES_MAX)?,
         };
         let place = self.place(tenant.clone(), &question.conversation).await?;
+        // Most of those who ask have an open chat: they wait for nobody.
+        if let Some(open) = rows::newest(&self.pool, place.id).await?.filter(Row::is_open) {
+            return Ok(open.state());
+        }
         let mut change = self.begin(&tenant).await?;
         let newest = rows::newest(&mut *change.transaction, place.id).await?;
         if let Some(open) = newest.as_ref().filter(|row| row.is_open()) {
@@ -167,11 +179,11 @@ impl Chats {
     }
 
     async fn begin<'a>(&'a self, tenant: &'a Tenant) -> Result<Change<'a>, Error> {
-        let turn = self.turn.lock().await;
+        let place = self.places.acquire().await.expect("the semaphore is never closed");
         let mut transaction = self.pool.begin().await?;
         let now = rows::lock(&mut transaction, tenant.as_str()).await?;
         let (conversations, given) = Default::default();
-        Ok(Change { transaction, tenant, now, conversations, given, _turn: turn })
+        Ok(Change { transaction, tenant, now, conversations, given, _place: place })
     }
 
     /// Lets the queue follow what changed, and answers with the chat as it stands then.
@@ -230,15 +242,18 @@ impl Change<'_> {
         let (connection, tenant) = (&mut *self.transaction, self.tenant.as_str());
         let mut orphans = queue::orphans(connection, tenant, PASS_MAX).await?;
         orphans.retain(|orphan| !chat::keeps(orphan.absence(), orphan.assigned_at, self.now, grace));
-        let mut lost: Vec<Waiting> = orphans.iter().map(Orphan::waiting).collect();
-        let agents = queue::agents(connection, tenant).await?;
+        let lost: Vec<Waiting> = orphans.iter().map(Orphan::waiting).collect();
+        let mut agents = queue::agents(connection, tenant).await?;
+        agents.retain(|agent| !agent.is_full());
         let mut waiting = lost.clone();
+        let mut turn = 0;
         if !agents.is_empty() {
             waiting.extend(queue::waiting(connection, tenant, PASS_MAX).await?);
+            turn = queue::last_turn(connection, tenant).await?;
         }
-        let gifts = chat::assign(waiting, agents);
-        lost.retain(|chat| gifts.iter().all(|gift| gift.chat != chat.id));
-        let lost: Vec<Uuid> = lost.iter().map(|chat| chat.id).collect();
+        let gifts = chat::assign(waiting, agents, turn);
+        let given: HashSet<Uuid> = gifts.iter().map(|gift| gift.chat).collect();
+        let lost: Vec<Uuid> = lost.iter().map(|chat| chat.id).filter(|id| !given.contains(id)).collect();
         if !lost.is_empty() {
             self.conversations.extend(queue::take(connection, &lost, self.now).await?);
         }

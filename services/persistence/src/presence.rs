@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// How many people one transaction marks at most.
-const BATCH_MAX: usize = 5;
+const BATCH_MAX: usize = 5_000;
 /// How long changes gather before they are stored: what comes in between shares a transaction.
 const REST: Duration = Duration::from_millis(50);
 /// How often everybody is compared with what is stored: a user may be made known after coming.

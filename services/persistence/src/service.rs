@@ -1,5 +1,6 @@
 //! The life of the service.
 
+use async_nats::jetstream::consumer::PullConsumer;
 use chasqui_kit::{Code, Coded, Platform, consume, stream};
 use secrecy::SecretString;
 use sqlx::{Connection, PgConnection, PgPool, postgres::PgConnectOptions};
@@ -27,20 +28,30 @@ use crate::{
 pub async fn run(config: Config, platform: Platform, stop: CancellationToken) -> Result<(), Error> {
     let database_url = config.database_url.as_ref().ok_or(Error::DatabaseUrlMissing)?;
     let pool = store::pool(database_url, config.connections_max)?;
-    let (changed, stop) = (Changed::default(), stop.child_token());
-    let telling = stats::tell(&platform, &pool, &changed, config.stats_interval(), &stop);
-    let chats = Chats::new(pool.clone(), config.agent_grace());
-    let watching = chats.watch(&platform, config.chats_interval(), config.retry_pause_max(), &stop);
-    let replication = Replication::new(&platform.bus, &pool);
-    let replicating = replication.run(config.retry_pause_max(), &stop);
-    let marking = presence::keep(&platform.bus, &pool, &chats, config.retry_pause_max(), &stop);
+    let replica = Replica {
+        chats: Chats::new(pool.clone(), config.agent_grace()),
+        changed: Changed::default(),
+        stop: stop.child_token(),
+        config,
+        platform,
+        pool,
+    };
+    let Replica { config, platform, pool, changed, chats, stop } = &replica;
+    let retry_pause_max = config.retry_pause_max();
+    let replication = Replication::new(&platform.bus, pool);
     let storing = async {
-        let outcome = Box::pin(store_and_answer(&config, &platform, &pool, &changed, &chats, &stop)).await;
+        let outcome = Box::pin(replica.store_and_answer()).await;
         // Nothing is left to tell once nothing is stored.
         stop.cancel();
         outcome
     };
-    let ((), (), (), (), outcome) = tokio::join!(telling, watching, marking, replicating, storing);
+    let (outcome, (), (), (), ()) = tokio::join!(
+        storing,
+        stats::tell(platform, pool, changed, config.stats_interval(), stop),
+        chats.watch(platform, config.chats_interval(), retry_pause_max, stop),
+        presence::keep(&platform.bus, pool, chats, retry_pause_max, stop),
+        replication.run(retry_pause_max, stop),
+    );
     pool.close().await;
     platform.health.not_ready(PART, "stopped");
     outcome
@@ -55,75 +66,79 @@ pub async fn migrate(database_url: &SecretString) -> Result<(), Error> {
     Ok(())
 }
 
-async fn store_and_answer(
-    config: &Config,
-    platform: &Platform,
-    pool: &PgPool,
-    changed: &Changed,
-    chats: &Chats,
-    stop: &CancellationToken,
-) -> Result<(), Error> {
-    let mut responder = None;
-    let mut pause = Pause::up_to(config.retry_pause_max());
-    while !stop.is_cancelled() {
-        let error = match prepare(config, platform, pool, changed, chats, stop).await {
-            Ok((writer, consumer, queries)) => {
-                if responder.is_none() {
-                    responder = Some(queries.start(stop.clone()).await?);
-                }
-                platform.health.ready(PART);
-                let spec = consumer::spec(config);
-                match consume::batches(&consumer, spec.name, config.batch_max).await {
-                    Ok(batches) => {
-                        writer.run(batches).await;
-                        continue;
-                    }
-                    Err(error) => error.into(),
-                }
-            }
-            Err(error) => error,
-        };
-        if !is_passing(&error) {
-            return Err(error);
-        }
-        tracing::warn!(%error, "cannot start yet; trying again");
-        platform.health.not_ready(PART, error.to_string());
-        stop.run_until_cancelled(tokio::time::sleep(pause.lengthen())).await;
-    }
-    if let Some(responder) = responder {
-        responder.stopped().await;
-    }
-    // The last acknowledgements must be on their way before the process ends.
-    if let Err(error) = platform.bus.barrier().await {
-        tracing::debug!(%error, "the last acknowledgements may be lost; their messages come again");
-    }
-    Ok(())
+/// What the parts of a running replica share.
+struct Replica {
+    config: Config,
+    platform: Platform,
+    pool: PgPool,
+    changed: Changed,
+    chats: Chats,
+    stop: CancellationToken,
 }
 
-/// Everything that must be there before the first batch.
-async fn prepare(
-    config: &Config,
-    platform: &Platform,
-    pool: &PgPool,
-    changed: &Changed,
-    chats: &Chats,
-    stop: &CancellationToken,
-) -> Result<(Writer, async_nats::jetstream::consumer::PullConsumer, Queries), Error> {
-    stream::ensure_all(&platform.bus).await?;
-    let consumer = consume::open(&platform.bus, &consumer::spec(config)).await?;
-    store::probe(pool).await?;
-    let writer = Writer {
-        platform: platform.clone(),
-        pool: pool.clone(),
-        directory: Directory::open(&platform.bus).await?,
-        changed: changed.clone(),
-        config: config.clone(),
-        stop: stop.clone(),
-    };
-    let positions = Positions::new(&platform.bus, consumer.clone()).await?;
-    let (platform, pool, changed) = (platform.clone(), pool.clone(), changed.clone());
-    let chats = chats.clone();
-    Ok((writer, consumer, Queries { platform, pool, positions, changed, chats }))
+impl Replica {
+    async fn store_and_answer(&self) -> Result<(), Error> {
+        let Self { config, platform, stop, .. } = self;
+        let mut responder = None;
+        let mut pause = Pause::up_to(config.retry_pause_max());
+        while !stop.is_cancelled() {
+            let error = match self.prepare().await {
+                Ok((writer, consumer, queries)) => {
+                    if responder.is_none() {
+                        responder = Some(queries.start(stop.clone()).await?);
+                        // Ready is who can be asked: the server must have seen the subscriptions.
+                        if let Err(error) = platform.bus.barrier().await {
+                            tracing::debug!(%error, "requests may not arrive yet");
+                        }
+                    }
+                    platform.health.ready(PART);
+                    let spec = consumer::spec(config);
+                    match consume::batches(&consumer, spec.name, config.batch_max).await {
+                        Ok(batches) => {
+                            writer.run(batches).await;
+                            continue;
+                        }
+                        Err(error) => error.into(),
+                    }
+                }
+                Err(error) => error,
+            };
+            if !is_passing(&error) {
+                return Err(error);
+            }
+            tracing::warn!(%error, "cannot start yet; trying again");
+            platform.health.not_ready(PART, error.to_string());
+            stop.run_until_cancelled(tokio::time::sleep(pause.lengthen())).await;
+        }
+        if let Some(responder) = responder {
+            responder.stopped().await;
+        }
+        // The last acknowledgements must be on their way before the process ends.
+        if let Err(error) = platform.bus.barrier().await {
+            tracing::debug!(%error, "the last acknowledgements may be lost; their messages come again");
+        }
+        Ok(())
+    }
+
+    /// Everything that must be there before the first batch.
+    async fn prepare(&self) -> Result<(Writer, PullConsumer, Queries), Error> {
+        let Self { config, platform, pool, changed, chats, stop } = self;
+        stream::ensure_all(&platform.bus).await?;
+        let consumer = consume::open(&platform.bus, &consumer::spec(config)).await?;
+        store::probe(pool).await?;
+        let writer = Writer {
+            platform: platform.clone(),
+            pool: pool.clone(),
+            directory: Directory::open(&platform.bus).await?,
+            changed: changed.clone(),
+            config: config.clone(),
+            stop: stop.clone(),
+        };
+        let positions = Positions::new(&platform.bus, consumer.clone()).await?;
+        let (platform, pool, changed) = (platform.clone(), pool.clone(), changed.clone());
+        let chats = chats.clone();
+        Ok((writer, consumer, Queries { platform, pool, positions, changed, chats }))
+    }
 }
 
 /// Whether waiting helps: something is away, or the schema is not there yet.

@@ -10,5 +10,6 @@ mod main_job;
 mod operators;
 mod poison;
 mod services_stopped;
+mod systems;
 mod widgets;
 mod world;

@@ -2,8 +2,11 @@
 
 mod binary;
 mod cluster;
+mod front_door;
+mod front_end;
 mod load;
 mod meta;
+mod phone;
 mod process;
 mod staff;
 mod store;
@@ -13,8 +16,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 pub(crate) use binary::chasqui;
 pub(crate) use cluster::Cluster;
+pub(crate) use front_door::FrontDoor;
+pub(crate) use front_end::FrontEnd;
 pub(crate) use load::{A_SECOND, Load};
 pub(crate) use meta::{Meta, NUMBER};
+pub(crate) use phone::Phone;
 pub(crate) use staff::{Shown, Staff};
 pub(crate) use widget::Widget;
 

@@ -3,7 +3,9 @@
 use chasqui_directory::key_of;
 use chasqui_kit::serve::Responder;
 use chasqui_proto::{
-    Tenant, service,
+    Tenant,
+    address::ADDRESS_LENGTH_MAX,
+    service,
     v1::{
         DirectoryEntry, EntryKind, EntryPage, EntryRemoved, GetEntry, ListEntries, PutEntry, RemoveEntry,
         directory_entry::Entry,
@@ -59,6 +61,7 @@ impl Administration {
 
     async fn get(&self, question: GetEntry) -> Result<DirectoryEntry, Error> {
         let (kind, tenant) = (entry::kind(question.kind())?, entry::tenant_name(&question.tenant)?);
+        entry::text("id", &question.id, ADDRESS_LENGTH_MAX)?;
         let mut connection = self.pool.acquire().await?;
         let found =
             rows::get(&mut connection, kind, tenant.as_str(), own_id(kind, &tenant, &question.id)).await?;
@@ -71,6 +74,7 @@ impl Administration {
         if kind != EntryKind::Tenant {
             entry::tenant_name(&question.tenant)?;
         }
+        entry::text("cursor", &question.cursor, ADDRESS_LENGTH_MAX)?;
         let mut connection = self.pool.acquire().await?;
         let one_more = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
         let found = rows::page(&mut connection, kind, &question.tenant, &question.cursor, one_more).await?;
@@ -83,6 +87,7 @@ impl Administration {
 
     async fn remove(&self, question: RemoveEntry) -> Result<EntryRemoved, Error> {
         let (kind, tenant) = (entry::kind(question.kind())?, entry::tenant_name(&question.tenant)?);
+        entry::text("id", &question.id, ADDRESS_LENGTH_MAX)?;
         let mut transaction = self.pool.begin().await?;
         let id = own_id(kind, &tenant, &question.id);
         let keys = remove(&mut transaction, kind, tenant.as_str(), id).await?;

@@ -164,7 +164,8 @@ fn user_id(field: &'static str, id: &str) -> Result<(), Error> {
     Err(invalid(field, expected))
 }
 
-fn text(field: &'static str, text: &str, length_max: usize) -> Result<(), Error> {
+/// Any text that PostgreSQL can hold and a log can show.
+pub(crate) fn text(field: &'static str, text: &str, length_max: usize) -> Result<(), Error> {
     if text.len() <= length_max && !text.contains(char::is_control) {
         return Ok(());
     }

@@ -26,6 +26,9 @@ use crate::{
 
 /// How often it is looked for notes that whoever made them could not tell, and whether the bucket is still the same.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
+/// How many failures in a row are nothing to tell: at the start the bucket is still being made, and what is away is told
+/// by those who store and publish.
+const FAILURES_EXPECTED: u32 = 5;
 /// How many keys are told between two looks at whether it is to stop.
 const KEYS_MAX: i64 = 100;
 /// How long telling one key may take while a caller waits for it; later it is told without the caller.
@@ -47,15 +50,18 @@ impl Replication {
 
     /// Makes the bucket equal to the tables, and keeps it so until stopped.
     pub(crate) async fn run(&self, retry_pause_max: Duration, stop: &CancellationToken) {
-        let mut pause = Pause::up_to(retry_pause_max);
+        let (mut pause, mut failures) = (Pause::up_to(retry_pause_max), 0_u32);
         while !stop.is_cancelled() {
-            if let Some(Err(error)) = stop.run_until_cancelled(self.keep_equal()).await {
+            let Some(Err(error)) = stop.run_until_cancelled(Box::pin(self.keep_equal())).await else {
+                (pause, failures) = (Pause::up_to(retry_pause_max), 0);
+                continue;
+            };
+            failures = failures.saturating_add(1);
+            if failures > FAILURES_EXPECTED {
                 tracing::warn!(%error, "the directory's bucket could not be told everything; trying again");
-                meter::retry("directory");
-                stop.run_until_cancelled(tokio::time::sleep(pause.lengthen())).await;
-            } else {
-                pause = Pause::up_to(retry_pause_max);
             }
+            meter::retry("directory");
+            stop.run_until_cancelled(tokio::time::sleep(pause.lengthen())).await;
         }
     }
 

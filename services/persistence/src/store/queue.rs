@@ -30,7 +30,8 @@ impl Orphan {
     }
 }
 
-/// Assigned chats that may not stay with their agents, oldest first.
+/// Assigned chats that may not stay with their agents, those first that belong to no agent any more, or have been alone
+/// longest.
 pub(crate) async fn orphans(
     connection: &mut PgConnection,
     tenant: &str,
@@ -44,7 +45,7 @@ pub(crate) async fn orphans(
          left join users u on u.tenant = a.tenant and u.id = a.user_id
          where c.tenant = $1 and c.status = 'assigned'
            and (a.id is null or a.status <> 'ACTIVE' or a.user_id <> c.agent_user_id or not u.online)
-         order by c.position limit $2",
+         order by active, greatest(u.last_seen_at, c.assigned_at), c.position limit $2",
     )
     .bind(tenant)
     .bind(limit)

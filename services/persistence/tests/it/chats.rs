@@ -1,131 +1,19 @@
-//! Chats between contacts and agents.
+//! Chats between contacts and agents: what can be asked, and what others are told.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use anyhow::Result;
-use chasqui_kit::Code;
+use chasqui_kit::{Code, TraceContext, publish::Fact};
 use chasqui_proto::{
     ConversationId, service, subject,
-    v1::{self, Chat, ChatStatus},
+    v1::{self, ChatStatus},
 };
 use chasqui_testkit::wait_for;
-use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::world::{Replica, SOON, World, inbound, phone, refusal, tenant};
-
-/// A grace that no test waits for.
-const LONG_MS: u64 = 3_600_000;
-
-struct Office {
-    world: World,
-    replica: Replica,
-}
-
-impl Office {
-    async fn open() -> Result<Self> {
-        let world = world().await?;
-        let replica = world.replica().await?;
-        Ok(Self { world, replica })
-    }
-}
-
-async fn world() -> Result<World> {
-    let mut world = World::new().await?;
-    world.config.chats_interval_ms = 20;
-    world.config.agent_grace_ms = LONG_MS;
-    Ok(world)
-}
-
-/// Makes active agents who are online or not.
-async fn hire(world: &World, agents: &[&str], online: bool) -> Result<()> {
-    for agent in agents {
-        sqlx::query(
-            "insert into users (tenant, id, person, online, last_seen_at, directory_key)
-             values ('default', 'user-' || $1, 'web_user-' || $1, $2, now(), 'user.default.web_user-' || $1)",
-        )
-        .bind(agent)
-        .bind(online)
-        .execute(&world.pool)
-        .await?;
-        sqlx::query(
-            "insert into agents (tenant, id, user_id, status, directory_key)
-             values ('default', $1, 'user-' || $1, 'ACTIVE', 'agent.default.web_user-' || $1)",
-        )
-        .bind(agent)
-        .execute(&world.pool)
-        .await?;
-    }
-    Ok(())
-}
-
-async fn set_online(world: &World, agent: &str, online: bool) -> Result<()> {
-    sqlx::query("update users set online = $2, last_seen_at = now() where id = 'user-' || $1")
-        .bind(agent)
-        .bind(online)
-        .execute(&world.pool)
-        .await?;
-    Ok(())
-}
-
-async fn open(world: &World, number: u32) -> Result<Chat> {
-    let question = v1::OpenChat {
-        tenant: "default".to_owned(),
-        conversation: format!("web_u{number}"),
-        user_id: format!("u{number}"),
-        user_name: "Contact".to_owned(),
-    };
-    Ok(world.ask(service::CHATS_OPEN, question).await?)
-}
-
-async fn get(world: &World, number: u32) -> Result<Chat> {
-    let question = v1::GetChat { tenant: "default".to_owned(), chat: format!("u{number}") };
-    Ok(world.ask(service::CHATS_GET, question).await?)
-}
-
-async fn close(world: &World, chat: &Chat) -> Result<Chat> {
-    let question = v1::CloseChat {
-        tenant: "default".to_owned(),
-        chat: chat.id.clone(),
-        closed_by: "somebody".to_owned(),
-    };
-    Ok(world.ask(service::CHATS_CLOSE, question).await?)
-}
-
-fn assignment(chat: &Chat, agent: &str) -> v1::AssignChat {
-    v1::AssignChat { tenant: "default".to_owned(), chat: chat.id.clone(), agent_id: agent.to_owned() }
-}
-
-async fn all_open(world: &World, agent: &str) -> Result<Vec<Chat>> {
-    let (mut chats, mut cursor) = (Vec::new(), String::new());
-    loop {
-        let question =
-            v1::ListChats { tenant: "default".to_owned(), agent_id: agent.to_owned(), cursor, limit: 7 };
-        let page = world.ask(service::CHATS_LIST, question).await?;
-        chats.extend(page.chats);
-        cursor = page.next;
-        if cursor.is_empty() {
-            return Ok(chats);
-        }
-    }
-}
-
-/// Waits until the chat is with the agent; with nobody when none is named.
-async fn with(world: &World, number: u32, agent: &str) -> Chat {
-    wait_for(SOON, "the chat is with the right agent", async || {
-        get(world, number).await.ok().filter(|chat| chat.agent_id == agent)
-    })
-    .await
-}
-
-/// Waits until others were told the chat as it is stored.
-async fn told(world: &World, chat: &Chat) {
-    let name = subject::chats_updated(&tenant(), &chat.conversation.parse().expect("a token"));
-    wait_for(SOON, "the newest state of the chat is told", async || {
-        let told: Chat = world.last_state(name.as_str()).await?;
-        (told == *chat).then_some(())
-    })
-    .await;
-}
+use crate::{
+    office::{Office, all_open, assignment, close, get, hire, open, set_online, told, with},
+    world::{SOON, inbound, phone, refusal, tenant},
+};
 
 #[tokio::test]
 async fn ben_11_a_chat_goes_to_the_agent_with_the_fewest_and_is_told() -> Result<()> {
@@ -141,7 +29,7 @@ async fn ben_11_a_chat_goes_to_the_agent_with_the_fewest_and_is_told() -> Result
     }
     let (first, second) = agents.split_at(3);
     assert_eq!(first, second, "of equals the one that was given a chat longest ago");
-    assert_eq!(BTreeMap::from_iter(agents.iter().map(|a| (a, ()))).len(), 3);
+    assert_eq!(agents.iter().collect::<BTreeSet<_>>().len(), 3);
     close(&world, &get(&world, 2).await?).await?;
     assert_eq!(open(&world, 7).await?.agent_id, agents[1], "it has fewest");
     let chats = all_open(&world, &agents[1]).await?;
@@ -151,131 +39,6 @@ async fn ben_11_a_chat_goes_to_the_agent_with_the_fewest_and_is_told() -> Result
         v1::ListConversations { tenant: "default".to_owned(), ..v1::ListConversations::default() },
     );
     assert!(listed.await?.conversations.is_empty(), "who never wrote is listed nowhere");
-    replica.stop().await;
-    Ok(())
-}
-
-#[tokio::test]
-async fn the_queue_is_drained_oldest_first_when_an_agent_comes_and_when_a_chat_closes() -> Result<()> {
-    let Office { world, replica } = Office::open().await?;
-    hire(&world, &["a"], false).await?;
-    sqlx::query("update agents set chats_max = 2").execute(&world.pool).await?;
-    let mut chats = Vec::new();
-    for number in 0..12 {
-        let chat = open(&world, number).await?;
-        assert_eq!((chat.status(), chat.agent_id.as_str()), (ChatStatus::Waiting, ""));
-        chats.push(chat);
-    }
-    let listed = all_open(&world, "").await?;
-    assert_eq!(listed, chats, "oldest first, over the pages");
-    set_online(&world, "a", true).await?;
-    with(&world, 0, "a").await;
-    with(&world, 1, "a").await;
-    let third = get(&world, 2).await?;
-    assert_eq!(third.status(), ChatStatus::Waiting, "the agent has as many as it takes");
-    let closed = close(&world, &chats[1]).await?;
-    assert_eq!((closed.status(), closed.closed_by.as_str()), (ChatStatus::Closed, "somebody"));
-    assert_eq!(get(&world, 2).await?.agent_id, "a", "closing and drawing the next are one transaction");
-    assert_eq!(close(&world, &chats[1]).await?, closed, "twice is once");
-    sqlx::query("update agents set chats_max = 4").execute(&world.pool).await?;
-    with(&world, 4, "a").await;
-    assert_eq!(get(&world, 5).await?.status(), ChatStatus::Waiting);
-    assert_eq!(all_open(&world, "a").await?.len(), 4);
-    let again = open(&world, 1).await?;
-    assert_eq!((again.episode, again.status()), (2, ChatStatus::Waiting));
-    assert_eq!(again.id, closed.id, "the chat of a conversation keeps its id");
-    assert!(again.version > closed.version && again.closed_by.is_empty());
-    assert_eq!(open(&world, 1).await?, again, "an open chat is not opened again");
-    told(&world, &again).await;
-    replica.stop().await;
-    Ok(())
-}
-
-#[tokio::test]
-async fn an_agent_who_comes_back_in_time_keeps_its_chats() -> Result<()> {
-    let Office { world, replica } = Office::open().await?;
-    hire(&world, &["a", "b"], true).await?;
-    let (first, second) = (open(&world, 1).await?, open(&world, 2).await?);
-    set_online(&world, &first.agent_id, false).await?;
-    // Everything new goes to the other one, and what the absent one had stays its own.
-    for number in 3..6 {
-        assert_eq!(open(&world, number).await?.agent_id, second.agent_id);
-    }
-    assert_eq!(get(&world, 1).await?, first);
-    set_online(&world, &first.agent_id, true).await?;
-    assert_eq!(open(&world, 6).await?.agent_id, first.agent_id);
-    assert_eq!(get(&world, 1).await?, first);
-    replica.stop().await;
-    Ok(())
-}
-
-#[tokio::test]
-async fn when_the_grace_is_over_another_agent_gets_the_chats_or_they_wait() -> Result<()> {
-    let mut world = world().await?;
-    world.config.agent_grace_ms = 300;
-    let replica = world.replica().await?;
-    hire(&world, &["a", "b"], true).await?;
-    let (first, second) = (open(&world, 1).await?, open(&world, 2).await?);
-    set_online(&world, &first.agent_id, false).await?;
-    let left = std::time::Instant::now();
-    let moved = with(&world, 1, &second.agent_id).await;
-    assert!(left.elapsed().as_millis() >= 280, "not before the grace was over");
-    assert!(moved.version > first.version && moved.assigned_at_ms >= first.assigned_at_ms + 280);
-    told(&world, &moved).await;
-    set_online(&world, &second.agent_id, false).await?;
-    let waiting = with(&world, 1, "").await;
-    assert_eq!((waiting.status(), waiting.episode), (ChatStatus::Waiting, 1));
-    told(&world, &waiting).await;
-    set_online(&world, &second.agent_id, true).await?;
-    with(&world, 1, &second.agent_id).await;
-    with(&world, 2, &second.agent_id).await;
-    replica.stop().await;
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_grace_goes_on_while_persistence_is_restarted() -> Result<()> {
-    let mut world = world().await?;
-    let replica = world.replica().await?;
-    hire(&world, &["a", "b"], true).await?;
-    let (first, second) = (open(&world, 1).await?, open(&world, 2).await?);
-    replica.stop().await;
-    world.config.agent_grace_ms = 60_000;
-    let left_before = |seconds: i32| {
-        sqlx::query(
-            "with left_at as (select now() - make_interval(secs => $2) as moment),
-                  given as (update chats set assigned_at = least(assigned_at, moment) from left_at)
-             update users set online = false, last_seen_at = moment from left_at where id = 'user-' || $1",
-        )
-        .bind(first.agent_id.clone())
-        .bind(f64::from(seconds))
-        .execute(&world.pool)
-    };
-    left_before(50).await?;
-    let replica = world.replica().await?;
-    assert_eq!(open(&world, 3).await?.agent_id, second.agent_id);
-    assert_eq!(get(&world, 1).await?.agent_id, first.agent_id, "fifty of sixty seconds are over");
-    replica.stop().await;
-    left_before(61).await?;
-    let replica = world.replica().await?;
-    with(&world, 1, &second.agent_id).await;
-    replica.stop().await;
-    Ok(())
-}
-
-#[tokio::test]
-async fn an_agent_who_is_inactive_or_removed_loses_its_chats_at_once() -> Result<()> {
-    let Office { world, replica } = Office::open().await?;
-    hire(&world, &["a", "b", "c"], true).await?;
-    for number in 1..=3 {
-        open(&world, number).await?;
-    }
-    sqlx::query("update agents set status = 'INACTIVE' where id = 'a'").execute(&world.pool).await?;
-    sqlx::query("delete from agents where id = 'b'").execute(&world.pool).await?;
-    for number in 1..=3 {
-        with(&world, number, "c").await;
-    }
-    assert!(all_open(&world, "a").await?.is_empty() && all_open(&world, "b").await?.is_empty());
     replica.stop().await;
     Ok(())
 }
@@ -378,68 +141,6 @@ async fn a_message_opens_no_chat() -> Result<()> {
 }
 
 #[tokio::test]
-async fn two_replicas_give_each_chat_to_one_agent_and_as_many_to_each() -> Result<()> {
-    const CHATS: u32 = 100;
-    let world = world().await?;
-    let (one, other) = (world.replica().await?, world.replica().await?);
-    hire(&world, &["a", "b", "c", "d", "e"], true).await?;
-    // Each is opened twice at the same time, by whichever replica gets the request.
-    let opened: Vec<Chat> = stream::iter((0..CHATS).chain(0..CHATS))
-        .map(|number| open(&world, number))
-        .buffer_unordered(64)
-        .try_collect()
-        .await?;
-    let mut agents: BTreeMap<&str, &str> = BTreeMap::new();
-    for chat in &opened {
-        assert_eq!(chat.episode, 1);
-        let agent = agents.entry(&chat.id).or_insert(&chat.agent_id);
-        assert_eq!(*agent, chat.agent_id, "one agent");
-    }
-    assert_eq!(agents.len(), usize::try_from(CHATS)?);
-    for agent in ["a", "b", "c", "d", "e"] {
-        let chats = all_open(&world, agent).await?;
-        assert_eq!(chats.len(), 20, "as many to each");
-        for chat in &chats {
-            assert_eq!(chat.version, 2, "opened, and given once");
-            told(&world, chat).await;
-        }
-    }
-    for agent in ["a", "b", "c", "d", "e"] {
-        set_online(&world, agent, false).await?;
-    }
-    one.stop().await;
-    other.stop().await;
-    Ok(())
-}
-
-#[tokio::test]
-async fn two_replicas_drain_a_queue_once() -> Result<()> {
-    const CHATS: u32 = 100;
-    let world = world().await?;
-    let (one, other) = (world.replica().await?, world.replica().await?);
-    hire(&world, &["a", "b", "c", "d", "e"], false).await?;
-    let opened: Vec<Chat> =
-        stream::iter(0..CHATS).map(|number| open(&world, number)).buffer_unordered(32).try_collect().await?;
-    assert!(opened.iter().all(|chat| chat.status() == ChatStatus::Waiting));
-    sqlx::query("update users set online = true").execute(&world.pool).await?;
-    let drained = wait_for(SOON, "nobody waits", async || {
-        let chats = all_open(&world, "").await.ok()?;
-        chats.iter().all(|chat| chat.status() == ChatStatus::Assigned).then_some(chats)
-    })
-    .await;
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for chat in &drained {
-        *counts.entry(&chat.agent_id).or_default() += 1;
-        assert_eq!(chat.version, 2, "given once");
-        told(&world, chat).await;
-    }
-    assert_eq!(counts.into_values().collect::<Vec<_>>(), [20; 5]);
-    one.stop().await;
-    other.stop().await;
-    Ok(())
-}
-
-#[tokio::test]
 async fn what_changed_while_the_broker_was_away_is_told_when_it_is_back() -> Result<()> {
     let Office { world, replica } = Office::open().await?;
     hire(&world, &["a", "b"], true).await?;
@@ -458,9 +159,29 @@ async fn what_changed_while_the_broker_was_away_is_told_when_it_is_back() -> Res
     })
     .await;
     world.nats.restart().await?;
+    let back = std::time::Instant::now();
     let moved = wait_for(SOON, "it answers again", async || get(&world, 1).await.ok()).await;
     assert_ne!(moved.agent_id, leaver);
     told(&world, &moved).await;
+    assert!(back.elapsed().as_secs() < 15, "sooner than one who had died would be replaced");
+    replica.stop().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_dead_process_had_in_hand_is_told_by_another() -> Result<()> {
+    let Office { world, replica } = Office::open().await?;
+    let older = open(&world, 1).await?;
+    let chat = close(&world, &older).await?;
+    told(&world, &chat).await;
+    // It told an older state after the newer one, which it could not know of, and died before it said so.
+    let subject = subject::chats_updated(&tenant(), &chat.conversation.parse()?);
+    let late = Fact::new(subject, &older, "late", TraceContext::root());
+    world.bus.publish(late).await?;
+    sqlx::query("update chat_tellings set told_version = 1, telling_until = now() + interval '1 second'")
+        .execute(&world.pool)
+        .await?;
+    told(&world, &chat).await;
     replica.stop().await;
     Ok(())
 }

@@ -101,8 +101,6 @@ async fn ben_14_a_user_is_online_until_its_last_connection_anywhere_is_gone() ->
 async fn the_queue_follows_the_agents_connections() -> Result<()> {
     let mut world = world().await?;
     world.config.agent_grace_ms = 200;
-    // Nothing is due soon enough: what happens, happens because somebody came or went.
-    world.config.chats_interval_ms = 20;
     add_users(&world.pool, 2, false).await?;
     sqlx::query(
         "insert into agents (tenant, id, user_id, status, directory_key)

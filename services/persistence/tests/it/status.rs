@@ -96,7 +96,8 @@ async fn ben_27_a_message_that_an_agent_read_is_one_unread_less_however_often_it
     let (first, second) = (inbound(1, 0, "uno"), inbound(1, 1, "dos"));
     world.publish_message(&first).await?;
     // Another replica may have stored the message later than this.
-    world.publish_status(&read(&second, "agent")).await?;
+    let last = world.publish_status(&read(&second, "agent")).await?;
+    world.stored(last).await;
     let last = world.publish_message(&second).await?;
     world.stored(last).await;
     let conversation = world.conversation(&phone(1)).await?;

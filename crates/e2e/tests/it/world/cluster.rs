@@ -98,6 +98,20 @@ impl Cluster {
         cluster
     }
 
+    /// The world outside, where a story needs it; not started yet. It owns the numbers of linked devices.
+    pub(crate) async fn simulator(&self) -> Process {
+        let port = port();
+        let mut environment = self.environment.clone();
+        environment.push(("CHASQUI__SIMULATOR__PORT".to_owned(), port.to_string()));
+        environment.push(("CHASQUI__SIMULATOR__LINKED_DEVICES".to_owned(), "true".to_owned()));
+        Process::new(chasqui().await, ("simulator", 0), port, &environment, &self.logs)
+    }
+
+    /// The key of the bot.
+    pub(crate) fn api_key() -> &'static str {
+        API_KEY
+    }
+
     /// The database server, where it is the cluster's own.
     pub(crate) fn postgres(&self) -> &Postgres {
         self.postgres.as_ref().expect("the story asked for a database of its own")

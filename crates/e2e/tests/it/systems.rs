@@ -1,0 +1,7 @@
+//! The front ends of the systems before, unchanged but for the base URL: three edges behind a load balancer without
+//! sticky sessions, one file a system.
+
+mod beneficiate;
+mod condorito;
+mod konecte;
+mod whatsapp_web;
