@@ -96,8 +96,10 @@ impl Process {
         tracing::info!(port = configuration.http.port, node = %self.node, "listening");
         let door = Door::new(&health, &self.metrics);
         // Before the door opens: a process that has not begun is not ready.
+        // Each service says that it is ready under its own name, once it answers; a connection alone is not enough.
         for service in services {
             health.not_ready(&connection_of(*service), "connecting");
+            health.not_ready(service.name(), "starting");
         }
         let opened = door.clone().open(listeners, self.stop());
         self.supervisor.spawn("door", exit::DOOR, async {
