@@ -84,7 +84,7 @@ pub const BENCH: Stream = Stream {
 /// Where what `BENCH` stores is repeated.
 pub const BENCH_REPUBLISH_TO: &str = "live-bench.>";
 
-/// The KV bucket that maps a tenant's further addresses of a contact to the conversation they belong to.
+/// The KV bucket of who belongs to the tenants, and of which conversation the further addresses of a contact belong to.
 pub const DIRECTORY_BUCKET: &str = "directory";
 
 /// Where the directory keeps a tenant.

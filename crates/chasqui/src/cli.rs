@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{bench::Bench, settings::Service};
+use crate::{admin::arguments::Admin, bench::Bench, settings::Service};
 
 /// Chasqui: an event pipeline for conversations.
 #[derive(Debug, Parser)]
@@ -67,6 +67,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: DeadLetters,
     },
+    /// Say who belongs to the tenants: users, agents, API keys, numbers.
+    Admin(Admin),
     /// Measure a running deployment.
     Bench(Bench),
 }

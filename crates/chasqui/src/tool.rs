@@ -6,7 +6,7 @@ use anyhow::Context;
 use chasqui_kit::{Bus, telemetry};
 
 use crate::{
-    bench,
+    admin, bench,
     cli::{Cli, Command},
     decode, dlq, exit, healthcheck,
     settings::{self, Configuration, Service},
@@ -55,6 +55,10 @@ async fn attempt(tool: &Command, configuration: &Configuration) -> anyhow::Resul
         }
         Command::Decode(options) => decode::run(options),
         Command::Dlq { command } => dlq::run(&connect("dlq", configuration).await?, command).await,
+        Command::Admin(options) => {
+            let tenant = configuration.tenant.tenant();
+            admin::run(&connect("admin", configuration).await?, &tenant, options).await
+        }
         Command::Bench(options) => bench::run(options, configuration).await,
         Command::Ingest
         | Command::Edge

@@ -5,7 +5,7 @@ use std::{collections::HashMap, fmt::Display, sync::Arc, time::Duration};
 use async_nats::jetstream::{
     consumer::{
         DeliverPolicy,
-        push::{Ordered, OrderedConfig},
+        pull::{Ordered, OrderedConfig},
     },
     kv::Store,
 };
@@ -25,6 +25,9 @@ const AGAIN_PAUSE: Duration = Duration::from_secs(1);
 /// How long nothing comes before a first state counts as complete. Only where its last entry was replaced while it was
 /// read does nobody say that it was the last.
 const QUIET: Duration = Duration::from_secs(3);
+/// How long one request for changes stands: half of it without a sign of life, and the reading goes on anew where it
+/// stopped, as after a crash of the broker.
+const PULL_MAX: Duration = Duration::from_secs(4);
 /// How often it is checked that the bucket is still the one that is read: one that was made anew begins at one again.
 const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -59,20 +62,30 @@ pub(crate) async fn keep_watching(bus: Bus, kinds: Vec<EntryKind>, held: Arc<Hel
             tracing::warn!(%error, "the directory is read again soon; until then what is known counts");
         }
         tokio::time::sleep(AGAIN_PAUSE).await;
+        while !bus.is_connected() {
+            tokio::time::sleep(AGAIN_PAUSE).await;
+        }
     }
 }
 
-/// Returns when the bucket was made anew.
+/// Returns when the bucket was made anew, or the connection was lost: reading anew is sooner than the client's own repair.
 async fn read_and_follow(bus: &Bus, kinds: &[EntryKind], held: &Held) -> Result<(), WatchError> {
     let mut reading = Reading::begin(bus, kinds).await?;
     let entries = reading.first_state(bus).await?;
     metrics::counter!("chasqui_directory_readings_total").increment(1);
     tracing::info!(entries = entries.len(), "the directory is read");
     held.replace(entries);
+    let mut disruptions = bus.disruptions();
     let mut checks = tokio::time::interval(CHECK_INTERVAL);
     loop {
         tokio::select! {
             changes = reading.next() => held.apply(changes?),
+            _ = disruptions.changed() => {
+                // Others overflow too; that is nothing to us.
+                if !bus.is_connected() {
+                    return Ok(());
+                }
+            }
             _ = checks.tick() => {
                 if reading.is_outlived(bus).await {
                     return Ok(());
@@ -98,11 +111,13 @@ impl Reading {
             bus.jetstream().get_key_value(stream::DIRECTORY_BUCKET).await.map_err(|error| failed(&error))?;
         let filter_subjects =
             kinds.iter().map(|kind| format!("{}{}", bucket.prefix, stream::entries_of(*kind))).collect();
+        // Pulled: a large bucket that is pushed is more than a subscription holds, which costs every reader of the process
+        // a repair.
         let config = OrderedConfig {
-            deliver_subject: bus.client().new_inbox(),
             description: Some("a reader of the directory".to_owned()),
             filter_subjects,
             deliver_policy: DeliverPolicy::LastPerSubject,
+            max_expires: PULL_MAX,
             ..OrderedConfig::default()
         };
         let consumer = bucket.stream.create_consumer(config).await.map_err(|error| failed(&error))?;
@@ -112,11 +127,13 @@ impl Reading {
     }
 
     async fn first_state(&mut self, bus: &Bus) -> Result<Entries, WatchError> {
-        let mut entries = Entries::default();
+        let (mut entries, disruptions) = (Entries::default(), bus.disruptions());
+        let disruptions_before = *disruptions.borrow();
         while !self.complete {
             match tokio::time::timeout(QUIET, self.next()).await {
                 Ok(changes) => changes?.into_iter().for_each(|change| entries.apply(change)),
-                Err(_) => self.complete = bus.is_connected(),
+                Err(_) if *disruptions.borrow() == disruptions_before => self.complete = true,
+                Err(_) => return Err(WatchError("the connection was lost meanwhile".to_owned())),
             }
         }
         Ok(entries)

@@ -19,7 +19,7 @@ const WebSocket = globalThis.WebSocket ?? (await import("ws")).WebSocket;
 
 const [url, token, options = "{}"] = process.argv.slice(2);
 const { user, reconnect = true, query } = JSON.parse(options);
-const RECONNECT_MS = 20;
+const RECONNECT_MS = 100;
 
 const say = (is, rest) => console.log(JSON.stringify({ is, ...rest }));
 let socket;

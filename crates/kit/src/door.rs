@@ -31,6 +31,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
     config::{self, Problems, Section},
+    docs::{self, Documentation},
     health::Health,
     telemetry::Metrics,
 };
@@ -88,11 +89,19 @@ pub struct Door {
 
 #[derive(Debug)]
 struct Shared {
-    /// What is mounted, by service, in order.
-    mounts: Mutex<Vec<(&'static str, Router)>>,
+    /// What is mounted, in order.
+    mounts: Mutex<Vec<Mount>>,
     /// All of it and the probes as one router: what requests read.
     current: RwLock<Router>,
     probes: Router,
+}
+
+/// A service's routes, and what it says of them.
+#[derive(Debug)]
+struct Mount {
+    name: &'static str,
+    routes: Router,
+    documentation: Documentation,
 }
 
 /// Routes that stay mounted while this lives.
@@ -105,12 +114,12 @@ pub struct Mounted {
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        self.door.change(|mounts| mounts.retain(|(name, _)| *name != self.name));
+        self.door.change(|mounts| mounts.retain(|mount| mount.name != self.name));
     }
 }
 
 impl Door {
-    /// A door with nothing behind it but `/healthz`, `/readyz` and `/metrics`.
+    /// A door with nothing behind it but `/healthz`, `/readyz`, `/metrics` and `/docs`.
     pub fn new(health: &Health, metrics: &Metrics) -> Self {
         let probes = probes(health.clone(), metrics.clone());
         let shared =
@@ -120,7 +129,17 @@ impl Door {
 
     /// Puts a service's routes behind the door.
     pub fn mount(&self, name: &'static str, routes: Router) -> Mounted {
-        self.change(|mounts| mounts.push((name, routes)));
+        self.mount_documented(name, routes, Documentation::default())
+    }
+
+    /// The same with what `/docs` shows of them.
+    pub fn mount_documented(
+        &self,
+        name: &'static str,
+        routes: Router,
+        documentation: Documentation,
+    ) -> Mounted {
+        self.change(|mounts| mounts.push(Mount { name, routes, documentation }));
         Mounted { door: self.clone(), name }
     }
 
@@ -192,7 +211,7 @@ impl Door {
         }
     }
 
-    fn change(&self, change: impl FnOnce(&mut Vec<(&'static str, Router)>)) {
+    fn change(&self, change: impl FnOnce(&mut Vec<Mount>)) {
         let mut mounts = self.shared.mounts.lock().expect("no holder of this lock panics");
         change(&mut mounts);
         let router = whole(&self.shared.probes, &mounts);
@@ -213,8 +232,9 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
     SockRef::from(stream).set_tcp_user_timeout(Some(PEER_SILENCE_MAX))
 }
 
-fn whole(probes: &Router, mounts: &[(&'static str, Router)]) -> Router {
-    let merged = mounts.iter().fold(probes.clone(), |whole, (_, routes)| whole.merge(routes.clone()));
+fn whole(probes: &Router, mounts: &[Mount]) -> Router {
+    let bare = probes.clone().merge(docs::routes(mounts.iter().map(|mount| &mount.documentation)));
+    let merged = mounts.iter().fold(bare, |whole, mount| whole.merge(mount.routes.clone()));
     merged.fallback(unknown_path).method_not_allowed_fallback(wrong_method).layer(CatchPanicLayer::new())
 }
 

@@ -4,6 +4,7 @@ pub mod bus;
 pub mod clock;
 pub mod config;
 pub mod consume;
+pub mod docs;
 pub mod door;
 pub mod error;
 pub mod health;

@@ -51,7 +51,9 @@ async fn make_all(bus: &Bus) -> Result<(), StreamError> {
     }
     let bucket = kv::Config {
         bucket: DIRECTORY_BUCKET.to_owned(),
-        description: "Which conversation a contact's further addresses belong to".to_owned(),
+        description:
+            "Who belongs to the tenants, and which conversation a contact's further addresses belong to"
+                .to_owned(),
         num_replicas: bus.config().replicas,
         ..kv::Config::default()
     };

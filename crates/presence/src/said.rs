@@ -107,7 +107,7 @@ impl Said {
             return None;
         }
         let person = change.person.clone();
-        let touched = self.put(change);
+        let touched = if self.is_read(&change) { None } else { self.put(change) };
         self.ahead.insert(version, person);
         self.close_holes();
         touched
@@ -127,7 +127,7 @@ impl Said {
             (Some(_), _) => None,
         };
         let mut touched = Vec::new();
-        if page.version > self.known {
+        if page.version > 0 {
             touched = self.remove_unlisted(&page);
             touched.extend(page.people.into_iter().filter_map(|listed| self.put(listed)));
         }
@@ -202,6 +202,14 @@ impl Said {
         (!same).then(|| Touched { person: listed.person, before: before.map(|entry| entry.who) })
     }
 
+    /// The snapshot being read has been at the person already, and knew the change.
+    fn is_read(&self, change: &Listed) -> bool {
+        self.reading
+            .as_ref()
+            .is_some_and(|reading| change.version <= reading.since && change.person <= reading.after)
+    }
+
+    /// Removes who is there no more. Who is remembered as having left stays so: an earlier change may yet arrive.
     fn remove_unlisted(&mut self, page: &Page) -> Vec<Touched> {
         let listed: HashSet<&ConversationToken> = page.people.iter().map(|listed| &listed.person).collect();
         let begin = page.after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
@@ -209,12 +217,13 @@ impl Said {
         let gone: Vec<ConversationToken> = self
             .people
             .range((begin, end))
-            .filter(|(person, entry)| entry.version <= page.version && !listed.contains(person))
+            .filter(|(_, entry)| entry.is_there() && entry.version <= page.version)
             .map(|(person, _)| person.clone())
+            .filter(|person| !listed.contains(person))
             .collect();
         let mut touched = Vec::new();
         for person in gone {
-            if let Some(entry) = self.people.remove(&person).filter(Entry::is_there) {
+            if let Some(entry) = self.people.remove(&person) {
                 touched.push(Touched { person, before: Some(entry.who) });
             }
         }

@@ -4,6 +4,7 @@ mod account;
 mod binary;
 mod child;
 mod cluster;
+pub mod documents;
 mod error;
 mod nats;
 mod port;

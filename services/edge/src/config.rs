@@ -10,6 +10,7 @@ use http::HeaderValue;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use crate::device::DeviceTenants;
 pub(crate) use connections::ConnectionPolicy;
 pub(crate) use tokens::TokenRules;
 
@@ -38,7 +39,7 @@ pub struct Config {
     /// `jwt_public_keys` and `jwks_url` must be set.
     pub jwt_secret: Option<SecretString>,
     /// A public key that tokens are signed for: PEM text, or a file of it. RSA (RS256, RS384, RS512, PS256, PS384,
-    /// PS512), EC (ES256, ES384) or Ed25519 (EdDSA). No default.
+    /// PS512), EC (ES256, ES384) or Ed25519 (`EdDSA`). No default.
     pub jwt_public_key: Option<String>,
     /// Further public keys. Default none.
     #[serde(deserialize_with = "config::list")]
@@ -62,6 +63,9 @@ pub struct Config {
     /// Whether `/ws` in dialect `crm`, and history, are for active agents only. Default false: for every user of the
     /// tenant whose token names no phone.
     pub staff_only_agents: bool,
+    /// Which tenant the users of devices (`join`, `/api/whatsapp/…`) belong to when their token names none: `user`, each
+    /// its own, or `shared`, the default one. Default `user`.
+    pub device_tenants: DeviceTenants,
     /// Whether a widget may name its `userPhone` without a signed token, as the original did. Anyone can then read
     /// anyone's replies. Default false.
     pub widget_anonymous: bool,
@@ -125,6 +129,7 @@ impl Default for Config {
             token_grace_ms: 25_000,
             unknown_users: UnknownUsers::Provision,
             staff_only_agents: false,
+            device_tenants: DeviceTenants::default(),
             widget_anonymous: false,
             heartbeat_interval_ms: 25_000,
             heartbeat_timeout_ms: 20_000,

@@ -2,14 +2,14 @@
 //! of both.
 
 mod account;
-mod rest;
+pub(crate) mod rest;
 
 use std::{
     sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
 
-use axum::extract::ws::Utf8Bytes;
+use chasqui_websocket::Text;
 use chasqui_kit::{Code, Coded, TraceContext};
 use chasqui_proto::{
     Tenant,
@@ -150,7 +150,9 @@ impl Device {
     async fn join(&self, place: &SocketPlace, event: &socketio::Event) -> Result<(), String> {
         let owner = self.admit(place, event).await?;
         let session = newest_session(&self.edge, &owner.account).await.map_err(|error| failure(&error))?;
-        session.as_ref().and_then(device::session_frame).into_iter().for_each(|frame| self.say(frame));
+        if let Some(session) = session {
+            self.show(&session);
+        }
         Ok(())
     }
 
@@ -158,7 +160,7 @@ impl Device {
     async fn get_qr(&self, place: &SocketPlace, event: &socketio::Event) -> Result<(), String> {
         let owner = self.admit(place, event).await?;
         let session = open_session(&self.edge, &owner.account).await.map_err(|error| failure(&error))?;
-        device::session_frame(&session).into_iter().for_each(|frame| self.say(frame));
+        self.show(&session);
         Ok(())
     }
 
@@ -219,8 +221,15 @@ impl Device {
         }
     }
 
+    /// How a session stands, where there is anything to tell.
+    fn show(&self, session: &v1::Session) {
+        if let Some(frame) = device::session_frame(session) {
+            self.say(frame);
+        }
+    }
+
     /// A full outbox closes itself.
-    fn say(&self, frame: Utf8Bytes) {
+    fn say(&self, frame: Text) {
         let _ = self.outbox.push(frame, Delivery::Reply);
     }
 }

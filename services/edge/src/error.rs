@@ -31,9 +31,9 @@ pub enum Error {
     /// The issuer publishes the keys of its tokens, and cannot be reached.
     #[error("the keys of the token's issuer cannot be fetched; try again")]
     KeysAway,
-    /// Users the directory does not know are refused, and this node has not read the directory yet.
-    #[error("the directory has not been read yet; try again")]
-    DirectoryAway,
+    /// The node cannot take the client just now.
+    #[error("{0}")]
+    NotNow(&'static str),
     /// The client is too fast.
     #[error("{0}")]
     RateLimited(&'static str),
@@ -52,7 +52,7 @@ impl Coded for Error {
             Self::Barrier(error) => error.code(),
             Self::Publish(error) => error.code(),
             Self::Request(error) => error.code(),
-            Self::Subscribe(_) | Self::ReadStream(_) | Self::KeysAway | Self::DirectoryAway => Code::Unavailable,
+            Self::Subscribe(_) | Self::ReadStream(_) | Self::NotNow(_) | Self::KeysAway => Code::Unavailable,
             Self::Unauthorized(_) => Code::Unauthorized,
             Self::Forbidden(_) => Code::Forbidden,
             Self::RateLimited(_) => Code::RateLimited,

@@ -3,7 +3,6 @@
 use std::sync::{Arc, OnceLock};
 
 use async_nats::{HeaderMap, Message as NatsMessage, jetstream::message::StreamMessage};
-use axum::extract::ws::Utf8Bytes;
 use bytes::Bytes;
 use chasqui_proto::{
     stream::{self, MESSAGES},
@@ -11,7 +10,10 @@ use chasqui_proto::{
 };
 use prost::{DecodeError, Message};
 
-use crate::{dialect::Dialect, outbox::Delivery};
+use crate::{
+    dialect::Dialect,
+    outbox::{Delivery, Frame},
+};
 
 /// What an event costs in a ring beside its payload: the decoded fact, its frames, the entry itself.
 const OVERHEAD_BYTES: usize = 512;
@@ -61,7 +63,7 @@ pub(crate) enum Audience<'a> {
 }
 
 /// One cell a dialect; `None` inside means the dialect does not show the fact.
-type Frames = [OnceLock<Option<Utf8Bytes>>; Dialect::COUNT];
+type Frames = [OnceLock<Option<Frame>>; Dialect::COUNT];
 
 /// A fact with its place in the stream.
 #[derive(Debug)]
@@ -135,12 +137,12 @@ impl Event {
     }
 
     /// The event as a dialect shows it, encoded the first time it is asked for.
-    pub(crate) fn frame(&self, dialect: Dialect) -> Option<&Utf8Bytes> {
+    pub(crate) fn frame(&self, dialect: Dialect) -> Option<&Frame> {
         if self.is_step_back {
             return None;
         }
         let frames = self.frames.get_or_init(Box::default);
-        frames[dialect as usize].get_or_init(|| dialect.encode(self).map(Utf8Bytes::from)).as_ref()
+        frames[dialect as usize].get_or_init(|| dialect.encode(self).map(Frame::from)).as_ref()
     }
 
     /// How a frame of it is queued: what is only worth knowing now may be dropped for a client that is slow.

@@ -12,7 +12,8 @@ mod session;
 
 use std::sync::Arc;
 
-use axum::extract::ws::Utf8Bytes;
+use chasqui_proto::v1::PersonKind;
+use chasqui_websocket::Text;
 
 pub(crate) use chat::Chat;
 pub(crate) use crm::Crm;
@@ -53,6 +54,11 @@ pub(crate) trait JsonDialect: Send + Sized + 'static {
     /// Decides whether the client may come in, and what its feed is. No side effects: the client is not in yet.
     fn admit(edge: &Edge, identity: &Identity) -> Result<Entry, Error>;
 
+    /// What an admitted client is to its tenant, in the eyes of the others who are connected.
+    fn kind(identity: &Identity) -> PersonKind {
+        identity.kind
+    }
+
     /// The client was admitted. Frames pushed here stand before the greeting of the feed.
     fn open(seat: Seat) -> Self;
 
@@ -76,17 +82,17 @@ pub(crate) trait JsonDialect: Send + Sized + 'static {
     fn introduction(text: &str) -> Result<Introduction, String>;
 
     /// What went wrong, as the dialect says it. `code` is one of [`chasqui_kit::Code::as_str`].
-    fn error(code: &str, message: &str) -> Utf8Bytes;
+    fn error(code: &str, message: &str) -> Text;
 
     /// What a heartbeat says beside the protocol's ping; `None` where clients do not know such a frame. Everything up
     /// to `seq` was shown.
-    fn heartbeat(seq: u64) -> Option<Utf8Bytes>;
+    fn heartbeat(seq: u64) -> Option<Text>;
 
     /// The token ends then (unix milliseconds), and the connection some time after it, unless the client sends another.
-    fn token_expiring(expires_at_ms: i64) -> Utf8Bytes;
+    fn token_expiring(expires_at_ms: i64) -> Text;
 
     /// The connection goes on with the new token; `None` when that one never ends.
-    fn token_refreshed(expires_at_ms: Option<i64>) -> Utf8Bytes;
+    fn token_refreshed(expires_at_ms: Option<i64>) -> Text;
 }
 
 /// Where a client that is let in sits.
@@ -102,7 +108,7 @@ pub(crate) struct Seat {
 
 impl Seat {
     /// Queues an answer to the client's own frame; the code to close with when it does not fit.
-    pub(crate) fn reply(&self, frame: Utf8Bytes) -> Result<Obeyed, CloseCode> {
+    pub(crate) fn reply(&self, frame: Text) -> Result<Obeyed, CloseCode> {
         match self.outbox.push(frame, Delivery::Reply) {
             Ok(_) => Ok(Obeyed::Done),
             Err(_) => Err(CloseCode::SLOW_CONSUMER),

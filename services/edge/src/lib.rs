@@ -1,16 +1,22 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(all(feature = "conformance", not(debug_assertions)))]
+compile_error!("the feature `conformance` is for the public protocol suites, and never part of a release build");
+
+mod asyncapi;
 mod auth;
 mod canary;
 pub mod close;
 mod config;
 mod context;
 mod cursor;
+mod device;
 mod dialect;
 mod doorbell;
 pub mod engineio;
 mod error;
 mod event;
+mod fallback;
 mod feed;
 mod feeds;
 mod flow;
@@ -18,8 +24,10 @@ mod generations;
 mod history;
 mod hub;
 mod json;
+mod latest;
 mod limit;
 mod log;
+mod openapi;
 pub mod outbox;
 pub mod peers;
 mod position;

@@ -36,9 +36,9 @@ impl Bucket {
     /// Takes one; how long to wait for it when there is none.
     pub(crate) fn take(&mut self, rate: Rate, now: Instant) -> Result<(), Duration> {
         let next = self.next.map_or(now, |next| next.max(now));
-        let ahead = next - now;
-        if ahead > rate.ahead_max {
-            return Err(ahead - rate.ahead_max);
+        let wait = (next - now).saturating_sub(rate.ahead_max);
+        if wait > Duration::ZERO {
+            return Err(wait);
         }
         self.next = Some(next + rate.each);
         Ok(())

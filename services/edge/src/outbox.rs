@@ -10,11 +10,11 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
-use axum::extract::ws::{Message, Utf8Bytes};
-use bytes::Bytes;
 use thiserror::Error;
 
 use crate::close::CloseCode;
+
+pub use chasqui_websocket::Frame;
 
 /// The most frames one batch holds, so that a writer notices a close and a dead peer in between.
 pub const BATCH_FRAMES_MAX: usize = 64;
@@ -24,63 +24,6 @@ const FRAME_OVERHEAD_BYTES: usize = size_of::<Queued>();
 
 /// An emptied queue with room for more frames than this gives its memory back.
 const IDLE_CAPACITY_FRAMES: usize = 4;
-
-/// One frame, ready for the wire. Cloning shares the bytes.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Frame {
-    /// A text frame.
-    Text(Utf8Bytes),
-    /// A binary frame.
-    Binary(Bytes),
-}
-
-impl Frame {
-    /// Size of the payload in bytes.
-    pub fn len(&self) -> usize {
-        match self {
-            Self::Text(text) => text.len(),
-            Self::Binary(bytes) => bytes.len(),
-        }
-    }
-
-    /// Whether the payload is empty.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-impl From<Utf8Bytes> for Frame {
-    fn from(text: Utf8Bytes) -> Self {
-        Self::Text(text)
-    }
-}
-
-impl From<String> for Frame {
-    fn from(text: String) -> Self {
-        Self::Text(text.into())
-    }
-}
-
-impl From<&'static str> for Frame {
-    fn from(text: &'static str) -> Self {
-        Self::Text(Utf8Bytes::from_static(text))
-    }
-}
-
-impl From<Bytes> for Frame {
-    fn from(bytes: Bytes) -> Self {
-        Self::Binary(bytes)
-    }
-}
-
-impl From<Frame> for Message {
-    fn from(frame: Frame) -> Self {
-        match frame {
-            Frame::Text(text) => Self::Text(text),
-            Frame::Binary(bytes) => Self::Binary(bytes),
-        }
-    }
-}
 
 /// What becomes of a frame when the outbox is full, and whether its arrival is confirmed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

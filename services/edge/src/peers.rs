@@ -242,13 +242,11 @@ async fn send(
 }
 
 fn outcome_of(error: &RequestError) -> ForwardOutcome {
-    match error {
-        RequestError::NoResponders(_) => ForwardOutcome::UnknownSession,
-        _ => {
-            tracing::debug!(%error, "the owner of a session did not answer");
-            ForwardOutcome::Unspecified
-        }
+    if matches!(error, RequestError::NoResponders(_)) {
+        return ForwardOutcome::UnknownSession;
     }
+    tracing::debug!(%error, "the owner of a session did not answer");
+    ForwardOutcome::Unspecified
 }
 
 fn lock<T>(map: &Mutex<T>) -> MutexGuard<'_, T> {

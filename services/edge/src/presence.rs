@@ -57,7 +57,10 @@ impl Presences {
             for (tenant, transitions) in news.take() {
                 if transitions.len() <= SINGLY_MAX {
                     for transition in transitions {
-                        hub.show(&tenant, Event::of_state(Fact::Presence(Box::new(shown(&tenant, transition)))));
+                        hub.show(
+                            &tenant,
+                            Event::of_state(Fact::Presence(Box::new(shown(&tenant, transition)))),
+                        );
                     }
                 }
                 lists.owe(tenant);

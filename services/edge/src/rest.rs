@@ -13,8 +13,8 @@ use chasqui_proto::{
     service::{CONVERSATIONS_LIST, MESSAGES_LIST},
     v1,
 };
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     auth::Identity,
@@ -29,15 +29,59 @@ const PAGE_ITEMS_DEFAULT: u32 = 50;
 const PAGE_ITEMS_MAX: u32 = 200;
 
 /// Which page.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Page {
+    /// How many items, 1 to 200. Default 50.
     limit: Option<u32>,
+    /// `next` of the page before.
     cursor: Option<String>,
+}
+
+/// A page of conversations.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Conversations<'a> {
+    success: bool,
+    /// The one that changed last comes first.
+    conversations: Vec<ConversationView<'a>>,
+    /// The `cursor` of the next page, if there is one.
+    next: Option<&'a str>,
+}
+
+/// A page of messages.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Messages<'a> {
+    success: bool,
+    /// Newest first.
+    messages: Vec<MessageView<'a>>,
+    /// The `cursor` of the next page, if there is one.
+    next: Option<&'a str>,
+}
+
+/// Why a request was not answered.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Refusal {
+    success: bool,
+    /// For people; names the field and what was expected.
+    message: String,
+    /// For programs: `invalid_input`, `unauthorized`, `forbidden`, `not_found`, `rate_limited`, `unavailable`,
+    /// `timeout` or `internal`.
+    code: &'static str,
 }
 
 type Asked = Result<Query<Page>, QueryRejection>;
 
-/// `GET /api/conversations`
+/// Conversations of the tenant
+#[utoipa::path(
+    get, path = "/api/conversations", tag = "history", security(("token" = [])), params(Page),
+    responses(
+        (status = 200, description = "A page of them", body = Conversations),
+        (status = 400, description = "A parameter is wrong", body = Refusal),
+        (status = 401, description = "The token is missing or refused", body = Refusal),
+        (status = 403, description = "The token is a contact's, or its user no active agent", body = Refusal),
+        (status = 503, description = "The store is away; try again", body = Refusal),
+    )
+)]
 pub(crate) async fn conversations(
     State(edge): State<Arc<Edge>>,
     headers: HeaderMap,
@@ -46,7 +90,19 @@ pub(crate) async fn conversations(
     answer(list_conversations(&edge, &headers, page).await)
 }
 
-/// `GET /api/conversations/{id}/messages`
+/// Messages of a conversation
+#[utoipa::path(
+    get, path = "/api/conversations/{id}/messages", tag = "history", security(("token" = [])),
+    params(("id" = String, Path, description = "The number, the UUID, the phone number or the external_id"), Page),
+    responses(
+        (status = 200, description = "A page of them", body = Messages),
+        (status = 400, description = "A parameter is wrong", body = Refusal),
+        (status = 401, description = "The token is missing or refused", body = Refusal),
+        (status = 403, description = "The token is a contact's, or its user no active agent", body = Refusal),
+        (status = 404, description = "The tenant has no such conversation", body = Refusal),
+        (status = 503, description = "The store is away; try again", body = Refusal),
+    )
+)]
 pub(crate) async fn messages(
     State(edge): State<Arc<Edge>>,
     Path(conversation): Path<String>,
@@ -61,9 +117,8 @@ async fn list_conversations(edge: &Edge, headers: &HeaderMap, page: Asked) -> Re
     let (limit, cursor) = bounds(page)?;
     let question = v1::ListConversations { tenant: identity.tenant.to_string(), cursor, limit };
     let page = edge.bus.ask(CONVERSATIONS_LIST, &question, TraceContext::of_http(headers)).await?;
-    let conversations: Vec<_> = page.conversations.iter().map(ConversationView::new).collect();
-    Ok(Json(json!({ "success": true, "conversations": conversations, "next": next(&page.next) }))
-        .into_response())
+    let conversations = page.conversations.iter().map(ConversationView::new).collect();
+    Ok(Json(Conversations { success: true, conversations, next: next(&page.next) }).into_response())
 }
 
 async fn list_messages(
@@ -76,12 +131,12 @@ async fn list_messages(
     let (limit, cursor) = bounds(page)?;
     let question = v1::ListMessages { tenant: identity.tenant.to_string(), conversation, cursor, limit };
     let page = edge.bus.ask(MESSAGES_LIST, &question, TraceContext::of_http(headers)).await?;
-    let messages: Vec<_> = page
+    let messages = page
         .messages
         .iter()
         .filter_map(|stored| Some(MessageView::new(stored.message.as_ref()?, stored.status())))
         .collect();
-    Ok(Json(json!({ "success": true, "messages": messages, "next": next(&page.next) })).into_response())
+    Ok(Json(Messages { success: true, messages, next: next(&page.next) }).into_response())
 }
 
 fn next(cursor: &str) -> Option<&str> {
@@ -108,10 +163,11 @@ fn bounds(page: Asked) -> Result<(u32, String), Error> {
     Ok((limit, page.cursor.unwrap_or_default()))
 }
 
-fn answer(result: Result<Response, Error>) -> Response {
+/// Whatever came of a request, as HTTP.
+pub(crate) fn answer(result: Result<Response, Error>) -> Response {
     result.unwrap_or_else(|error| {
         let code = error.code();
-        let body = Json(json!({ "success": false, "message": error.to_string(), "code": code.as_str() }));
+        let body = Json(Refusal { success: false, message: error.to_string(), code: code.as_str() });
         let mut response = (code.http_status(), body).into_response();
         if response.status() == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));

@@ -60,7 +60,8 @@ pub(crate) struct Roster {
 impl Roster {
     pub(crate) fn new(bus: Bus, node: NodeToken, hub: Arc<Hub>, config: &Config) -> Arc<Self> {
         let (news, stop) = (Arc::new(News::default()), CancellationToken::new());
-        let doorkeeper = Arc::new(Doorkeeper { rule: config.rule(), here: Mutex::default(), news: news.clone() });
+        let doorkeeper =
+            Arc::new(Doorkeeper { rule: config.rule(), here: Mutex::default(), news: news.clone() });
         let announcer = Announcer::start(bus, node, doorkeeper.clone());
         let presences = Presences::new(announcer.watcher().clone());
         tokio::spawn(presences.clone().show(hub, news, stop.clone()));
@@ -172,7 +173,8 @@ impl Doorkeeper {
             if code == CloseCode::FENCED {
                 metrics::counter!("chasqui_edge_sessions_fenced_total").increment(1);
             } else {
-                metrics::counter!("chasqui_edge_connections_refused_total", "reason" => "evicted").increment(1);
+                metrics::counter!("chasqui_edge_connections_refused_total", "reason" => "evicted")
+                    .increment(1);
             }
             outbox.close(code);
         }

@@ -9,7 +9,7 @@ use axum::{
     routing::get,
 };
 use chasqui_directory::Directory;
-use chasqui_kit::{Bus, Platform, stream};
+use chasqui_kit::{Bus, Platform, docs::Documentation, stream};
 use chasqui_proto::{Tenant, subject::NodeToken, v1::EntryKind};
 use rand::Rng;
 use tokio::time::{Instant, Interval};
@@ -17,17 +17,20 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::{
+    asyncapi,
     auth::{Gate, Identity, Leases},
     canary,
     close::CloseCode,
     config::Config,
+    device,
     engineio::{Origins, Settings},
     error::Error,
+    fallback,
     hub::Hub,
-    peers::NatsPeers,
     json,
     limit::{Handshakes, Paces, pace_handshakes},
-    rest,
+    peers::NatsPeers,
+    openapi, rest,
     roster::Roster,
     socketio,
     sockets::Sockets,
@@ -90,6 +93,11 @@ impl Edge {
         }
     }
 
+    /// How long a connection may be silent: interval and time-out of the heartbeat.
+    pub(crate) fn longest_silence(&self) -> Duration {
+        self.config.heartbeat_interval() + self.config.heartbeat_timeout()
+    }
+
     /// Ticks at the node's interval, at a phase of the socket's own, so that not all beat at once.
     pub(crate) fn heartbeat(&self) -> Interval {
         let interval = self.config.heartbeat_interval();
@@ -110,6 +118,8 @@ pub async fn run(config: Config, platform: Platform, stop: CancellationToken) ->
     edge.tasks.spawn(edge.leases.clone().run(drained.clone()));
     edge.tasks.spawn(expel_the_suspended(edge.clone(), drained.clone()));
     let hub = tokio::spawn(edge.hub.clone().run());
+    // Nobody is asked for before it is known who belongs to the tenants.
+    stop.run_until_cancelled(edge.directory.ready()).await;
     let (peers, inbox) = NatsPeers::listen(&platform.bus, &platform.node).await?;
     let widgets = socketio::server(
         Settings { peers: Some(peers.clone()), ..widget_settings(&edge) },
@@ -123,7 +133,7 @@ pub async fn run(config: Config, platform: Platform, stop: CancellationToken) ->
     let sockets = socket_routes(&edge).merge(widgets.router());
     let handshakes = Handshakes::new(edge.config.handshakes_per_second_max);
     let sockets = sockets.layer(middleware::from_fn_with_state(handshakes, pace_handshakes));
-    let mounted = platform.door.mount("edge", routes(&edge).merge(sockets));
+    let mounted = platform.door.mount_documented("edge", routes(&edge).merge(sockets), documentation());
     let interval = Duration::from_millis(edge.config.canary_interval_ms);
     let watched = canary::watch(platform.bus, platform.health, platform.node, interval, stop.clone()).await;
     // The canary ends when the service is stopped, or with the reason why it cannot go on.
@@ -140,6 +150,12 @@ pub async fn run(config: Config, platform: Platform, stop: CancellationToken) ->
     edge.roster.farewell().await;
     drop(hub.await);
     watched
+}
+
+/// What `/docs` shows of the edge.
+fn documentation() -> Documentation {
+    let openapi = serde_json::to_value(openapi::document()).expect("a document is JSON");
+    Documentation { openapi, asyncapi: asyncapi::document() }
 }
 
 /// Closes the sockets of whoever is suspended while connected.
@@ -193,12 +209,19 @@ fn routes(edge: &Arc<Edge>) -> Router {
     let rest = Router::new()
         .route("/api/conversations", get(rest::conversations).options(preflight))
         .route("/api/conversations/{id}/messages", get(rest::messages).options(preflight))
+        .route("/api/events", get(fallback::events).options(preflight))
+        .route("/api/whatsapp/qr", get(device::qr).options(preflight))
+        .route("/api/whatsapp/get_conversations", get(device::conversations).options(preflight))
+        .route("/api/whatsapp/get_messages", get(device::messages).options(preflight))
         .layer(cross_origin(&edge.origins));
     rest.with_state(edge.clone())
 }
 
 fn socket_routes(edge: &Arc<Edge>) -> Router {
-    Router::new().route("/ws", get(json::at_ws)).route("/", get(json::at_root)).with_state(edge.clone())
+    let stream = get(fallback::open_stream).options(preflight).layer(cross_origin(&edge.origins));
+    let routes =
+        Router::new().route("/ws", get(json::at_ws)).route("/", get(json::at_root)).route("/sse", stream);
+    routes.with_state(edge.clone())
 }
 
 /// Makes `OPTIONS` a method of the route, so that the layer around it answers and not the door's "wrong method".
@@ -212,7 +235,9 @@ fn cross_origin(origins: &Origins) -> CorsLayer {
     };
     CorsLayer::new()
         .allow_origin(allowed)
+        // WAB-08. Whoever admits every page admits none with credentials.
+        .allow_credentials(matches!(origins, Origins::Only(_)))
         .allow_methods([Method::GET])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, fallback::LAST_EVENT_ID])
         .max_age(PREFLIGHT_AGE)
 }

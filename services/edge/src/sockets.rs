@@ -103,7 +103,9 @@ impl Sockets {
                 let jitter = rand::rng().random_range(0.5..1.0);
                 tokio::time::sleep(pause.mul_f64(jitter)).await;
             }
-            outboxes.iter().for_each(|outbox| outbox.close(CloseCode::GOING_AWAY));
+            for outbox in outboxes {
+                outbox.close(CloseCode::GOING_AWAY);
+            }
         }
     }
 
@@ -166,6 +168,7 @@ mod tests {
         }
         drop((first, late));
         assert_eq!(sockets.take_place().unwrap_err(), NoPlace::Stopping);
-        assert_eq!((sockets.state().taken, sockets.state().seats.len()), (0, 0));
+        let state = sockets.state();
+        assert_eq!((state.taken, state.seats.len()), (0, 0));
     }
 }

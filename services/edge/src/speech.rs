@@ -46,10 +46,7 @@ pub(crate) async fn agent_wrote(
 ) -> Result<Accepted, Error> {
     let question = v1::GetConversation { tenant: agent.tenant.to_string(), conversation };
     let known = bus.ask(CONVERSATIONS_GET, &question, TraceContext::root()).await?;
-    let token: ConversationToken = known
-        .token
-        .parse()
-        .map_err(|_| Error::Invalid("data.conversation_id: the conversation has no address".to_owned()))?;
+    let token: ConversationToken = known.token.parse().map_err(|_| no_address())?;
     let message = v1::Message {
         direction: v1::Direction::Out.into(),
         sender_type: v1::SenderType::Agent.into(),
@@ -59,6 +56,21 @@ pub(crate) async fn agent_wrote(
         ..text_message(&agent.tenant, &token, text)
     };
     store(bus, subject::messages_out(&agent.tenant, &token), message).await
+}
+
+fn no_address() -> Error {
+    Error::Invalid("data.conversation_id: the conversation has no address".to_owned())
+}
+
+/// The token of a conversation, by any of its names.
+pub(crate) async fn conversation_named(
+    bus: &Bus,
+    tenant: &Tenant,
+    name: String,
+) -> Result<ConversationToken, Error> {
+    let question = v1::GetConversation { tenant: tenant.to_string(), conversation: name };
+    let known = bus.ask(CONVERSATIONS_GET, &question, TraceContext::root()).await?;
+    known.token.parse().map_err(|_| no_address())
 }
 
 /// An agent has seen a conversation.

@@ -29,7 +29,8 @@ impl Rule {
             if is_older { fenced.push(connection) } else { live.push(connection) }
         }
         live.sort_by_key(|connection| (connection.opened_at_ms, connection.id));
-        let excess = if self.connections_max == 0 { 0 } else { live.len().saturating_sub(self.connections_max) };
+        let excess =
+            if self.connections_max == 0 { 0 } else { live.len().saturating_sub(self.connections_max) };
         let over = match self.policy {
             ConnectionPolicy::EvictOldest => &live[..excess],
             ConnectionPolicy::RefuseNew => &live[live.len() - excess..],
@@ -64,7 +65,9 @@ impl Ticket {
     /// same ticket: two tabs that share one would close each other for ever.
     pub(crate) fn next(brought: Option<Self>, connections: &[Connection]) -> Self {
         let is_stale = |ticket: &Self| {
-            connections.iter().any(|other| other.session == ticket.session && other.generation > ticket.generation)
+            connections
+                .iter()
+                .any(|other| other.session == ticket.session && other.generation > ticket.generation)
         };
         brought
             .filter(|ticket| !is_stale(ticket))

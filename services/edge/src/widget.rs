@@ -14,21 +14,22 @@ use serde_json::{Value, json};
 use crate::{
     auth::{Hold, Identity},
     close::CloseCode,
+    device::Device,
     dialect::{Dialect, crm::cursor, view::iso, widget},
     error::Error,
     event::{Event, Fact},
     feed::{Greeting, Member, Membership},
     history::is_for_widget,
     hub::{Cursor, Wish},
+    limit::{Pace, Verdict},
     outbox::{Delivery, Outbox},
     roster::Stay,
     scope::Scope,
-    limit::{Pace, Verdict},
     service::Edge,
-    sockets::SocketPlace,
     socketio::{
         self, Application, ConnectRequest, DisconnectReason, Pid, Recovery, Refusal, Welcome, with_offset,
     },
+    sockets::SocketPlace,
     speech,
 };
 
@@ -47,7 +48,9 @@ pub(crate) struct Widget {
 pub(crate) struct Session {
     /// `None` for a client that did not say who it is (KON-05).
     contact: Option<Contact>,
-    _place: SocketPlace,
+    /// WAB-14: any connection may become a device's.
+    device: Device,
+    place: SocketPlace,
 }
 
 #[derive(Debug)]
@@ -88,9 +91,11 @@ impl Member for Screen {
     fn deliver(&self, event: &Arc<Event>) {
         let Some(frame) = event.frame(Dialect::Widget) else { return };
         let (Fact::Message { message, .. }, Some(greeting)) = (&event.fact, self.shown()) else { return };
-        let frame = match event.seq {
-            Some(seq) => with_offset(frame, &Cursor { epoch: greeting.epoch.clone(), seq }.to_string()),
-            None => frame.clone(),
+        let frame = match (event.seq, frame.as_text()) {
+            (Some(seq), Some(text)) => {
+                with_offset(text, &Cursor { epoch: greeting.epoch.clone(), seq }.to_string()).into()
+            }
+            _ => frame.clone(),
         };
         // A full outbox closes itself: the client comes back and is shown what it did not confirm.
         let Ok(position) = self.outbox.push(frame, Delivery::Durable) else { return };
@@ -204,7 +209,7 @@ impl Application for Widget {
         };
         let Some(identity) = self.contact(&request, &auth).await.map_err(|error| refusal(&error))? else {
             tracing::info!("a widget connected without userPhone; it is shown nothing");
-            return Ok(Welcome::without_recovery(Session { contact: None, _place: place }));
+            return Ok(Welcome::without_recovery(self.session(None, &outbox, place)));
         };
         let since = match &auth.since {
             Value::Null => None,
@@ -236,14 +241,14 @@ impl Application for Widget {
             _membership: membership,
             _stay: stay,
         };
-        Ok(Welcome { session: Session { contact: Some(contact), _place: place }, pid })
+        Ok(Welcome { session: self.session(Some(contact), &outbox, place), pid })
     }
 
     async fn event(&self, session: &Session, event: socketio::Event) {
         let answered = match event.name.as_str() {
             "user-message" => self.user_message(session, &event).await,
             "refresh-token" => self.refresh_token(session, &event).await,
-            _ => return,
+            _ => return session.device.event(&session.place, &event).await,
         };
         let answer = match answered {
             Ok(answer) => answer,
@@ -281,6 +286,10 @@ impl Application for Widget {
 }
 
 impl Widget {
+    fn session(&self, contact: Option<Contact>, outbox: &Arc<Outbox>, place: SocketPlace) -> Session {
+        Session { contact, device: Device::new(self.edge.clone(), outbox.clone()), place }
+    }
+
     /// Lets a widget into its feed: with everything since its cursor or its offset; where it has none, or its offset
     /// is too old, with what was written to it and not confirmed.
     async fn show(

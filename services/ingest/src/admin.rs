@@ -1,7 +1,7 @@
 //! `/api/admin/*`: who belongs to the tenants, for programs. What is stored and read is persistence's to say; here is
 //! only decided who may.
 
-mod announcement;
+pub(crate) mod announcement;
 mod entry;
 mod error;
 mod fields;
@@ -24,9 +24,11 @@ use chasqui_proto::{
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::IntoParams;
 
 use crate::{
     admission::{Administrator, Admission},
+    openapi::AdminRefusal,
     request_body,
 };
 use error::AdminError;
@@ -51,11 +53,15 @@ pub(crate) fn routes(admin: Admin) -> Router {
 }
 
 /// What may stand in the query.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
-struct Asked {
+#[into_params(parameter_in = Query)]
+pub(crate) struct Asked {
+    /// Whose entries. Default: the key's own tenant, else the default one.
     tenant: Option<String>,
+    /// How many entries a page has, for lists.
     limit: u32,
+    /// `next` of the page before, for lists.
     cursor: String,
 }
 
@@ -70,7 +76,20 @@ struct Admitted<'a> {
     trace: TraceContext,
 }
 
-async fn list(
+/// Entries of a collection, by id
+#[utoipa::path(
+    get, path = "/api/admin/{collection}", tag = "administration", security(("key" = [])),
+    params(("collection" = String, Path, description = "tenants, users, agents, keys or numbers"), Asked),
+    responses(
+        (status = 200, description = "A page of them, under the collection's name, and `next`", body = Object),
+        (status = 400, description = "A field or parameter is wrong", body = AdminRefusal),
+        (status = 401, description = "The key is missing or refused", body = AdminRefusal),
+        (status = 403, description = "The key administers something else", body = AdminRefusal),
+        (status = 404, description = "There is no such collection or entry", body = AdminRefusal),
+        (status = 503, description = "The directory cannot be reached; try again", body = AdminRefusal),
+    )
+)]
+pub(crate) async fn list(
     State(admin): State<Arc<Admin>>,
     Path(collection): Path<String>,
     query: AskedQuery,
@@ -98,7 +117,20 @@ async fn list(
     .await
 }
 
-async fn show(
+/// One entry
+#[utoipa::path(
+    get, path = "/api/admin/{collection}/{id}", tag = "administration", security(("key" = [])),
+    params(("collection" = String, Path, description = "tenants, users, agents, keys or numbers"), ("id" = String, Path, description = "The entry's id"), Asked),
+    responses(
+        (status = 200, description = "It, under the name of its kind", body = Object),
+        (status = 400, description = "A field or parameter is wrong", body = AdminRefusal),
+        (status = 401, description = "The key is missing or refused", body = AdminRefusal),
+        (status = 403, description = "The key administers something else", body = AdminRefusal),
+        (status = 404, description = "There is no such collection or entry", body = AdminRefusal),
+        (status = 503, description = "The directory cannot be reached; try again", body = AdminRefusal),
+    )
+)]
+pub(crate) async fn show(
     State(admin): State<Arc<Admin>>,
     Path((collection, id)): Path<(String, String)>,
     query: AskedQuery,
@@ -113,7 +145,21 @@ async fn show(
     .await
 }
 
-async fn replace(
+/// Makes or replaces an entry
+#[utoipa::path(
+    put, path = "/api/admin/{collection}/{id}", tag = "administration", security(("key" = [])),
+    params(("collection" = String, Path, description = "tenants, users, agents, keys or numbers"), ("id" = String, Path, description = "The entry's id"), Asked),
+    request_body(content = Object, description = "Its fields; those left out are empty"),
+    responses(
+        (status = 200, description = "It, as it is stored", body = Object),
+        (status = 400, description = "A field or parameter is wrong", body = AdminRefusal),
+        (status = 401, description = "The key is missing or refused", body = AdminRefusal),
+        (status = 403, description = "The key administers something else", body = AdminRefusal),
+        (status = 404, description = "There is no such collection or entry", body = AdminRefusal),
+        (status = 503, description = "The directory cannot be reached; try again", body = AdminRefusal),
+    )
+)]
+pub(crate) async fn replace(
     State(admin): State<Arc<Admin>>,
     Path((collection, id)): Path<(String, String)>,
     query: AskedQuery,
@@ -137,7 +183,20 @@ async fn replace(
     .await
 }
 
-async fn remove(
+/// Removes an entry
+#[utoipa::path(
+    delete, path = "/api/admin/{collection}/{id}", tag = "administration", security(("key" = [])),
+    params(("collection" = String, Path, description = "tenants, users, agents, keys or numbers"), ("id" = String, Path, description = "The entry's id"), Asked),
+    responses(
+        (status = 200, description = "It is gone", body = Object),
+        (status = 400, description = "A field or parameter is wrong", body = AdminRefusal),
+        (status = 401, description = "The key is missing or refused", body = AdminRefusal),
+        (status = 403, description = "The key administers something else", body = AdminRefusal),
+        (status = 404, description = "There is no such collection or entry", body = AdminRefusal),
+        (status = 503, description = "The directory cannot be reached; try again", body = AdminRefusal),
+    )
+)]
+pub(crate) async fn remove(
     State(admin): State<Arc<Admin>>,
     Path((collection, id)): Path<(String, String)>,
     query: AskedQuery,
@@ -157,8 +216,23 @@ async fn remove(
     .await
 }
 
+/// Makes a key
+///
 /// Keys only: whoever makes one is told its secret, this once.
-async fn create(
+#[utoipa::path(
+    post, path = "/api/admin/{collection}", tag = "administration", security(("key" = [])),
+    params(("collection" = String, Path, description = "tenants, users, agents, keys or numbers"), Asked),
+    request_body(content = Object, description = "`name`, `scopes`, `expires_at_ms`, `tenant`"),
+    responses(
+        (status = 201, description = "The key and its secret, which is never told again", body = Object),
+        (status = 400, description = "A field or parameter is wrong", body = AdminRefusal),
+        (status = 401, description = "The key is missing or refused", body = AdminRefusal),
+        (status = 403, description = "The key administers something else", body = AdminRefusal),
+        (status = 404, description = "There is no such collection or entry", body = AdminRefusal),
+        (status = 503, description = "The directory cannot be reached; try again", body = AdminRefusal),
+    )
+)]
+pub(crate) async fn create(
     State(admin): State<Arc<Admin>>,
     Path(collection): Path<String>,
     query: AskedQuery,

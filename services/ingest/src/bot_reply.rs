@@ -20,6 +20,7 @@ use crate::{
     admission::{Admission, AdmissionError},
     doorbell,
     object::Object,
+    openapi::{BotReplyBody, Refusal, Told},
     publication::{Publication, PublicationError},
     refusal::{refuse, refuse_with},
     request_body::{self, BodyError},
@@ -89,7 +90,22 @@ pub(crate) fn routes(bot_reply: BotReply) -> Router {
     Router::new().route(PATH, post(receive)).with_state(Arc::new(bot_reply))
 }
 
-async fn receive(State(bot_reply): State<Arc<BotReply>>, request: Request) -> Response {
+/// A bot's answer, on its way to the contact's web widget
+#[utoipa::path(
+    post, path = PATH, tag = "machines", security(("key" = []), ()),
+    request_body(content = BotReplyBody),
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same message is stored once; 1 to 255 characters")),
+    responses(
+        (status = 200, description = "Stored, and the contact has a widget open", body = Told),
+        (status = 404, description = "Stored, and it waits: the contact is not connected", body = Told),
+        (status = 400, description = "A parameter is missing or wrong", body = Refusal),
+        (status = 401, description = "The key is missing or refused", body = Refusal),
+        (status = 403, description = "The key is for something else", body = Refusal),
+        (status = 413, description = "The body is larger than 64 KiB", body = Refusal),
+        (status = 503, description = "Not stored; try again", body = Told),
+    )
+)]
+pub(crate) async fn receive(State(bot_reply): State<Arc<BotReply>>, request: Request) -> Response {
     let trace = TraceContext::of_http(request.headers());
     let error = match take(&bot_reply, request, trace).await {
         Ok(true) => {

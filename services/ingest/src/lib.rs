@@ -15,6 +15,7 @@ mod object;
 
 mod addresses;
 mod doorbell;
+mod openapi;
 mod publication;
 mod refusal;
 mod request_body;

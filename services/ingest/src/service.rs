@@ -12,7 +12,7 @@ use axum::{
     response::Response,
 };
 use chasqui_directory::Directory;
-use chasqui_kit::{Bus, Platform, health::Health, stream};
+use chasqui_kit::{Bus, Platform, docs::Documentation, health::Health, stream};
 use chasqui_proto::v1::EntryKind;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -22,6 +22,7 @@ use crate::{
     admission::Admission,
     bot_reply::{self, BotReply},
     numbers::Numbers,
+    openapi,
     publication::Publication,
     webhook::{self, Webhook},
 };
@@ -45,8 +46,9 @@ pub async fn run(config: Config, platform: Platform, stop: CancellationToken) ->
     }
     let publication = Arc::new(Publication::new(platform.bus.clone()));
     let observed = middleware::from_fn_with_state(in_hand.clone(), observe);
-    let mounted =
-        platform.door.mount(NAME, routes(config, &platform, &directory, &publication).route_layer(observed));
+    let documentation = documentation(&config);
+    let routes = routes(config, &platform, &directory, &publication).route_layer(observed);
+    let mounted = platform.door.mount_documented(NAME, routes, documentation);
     tracing::info!(tenant = %platform.tenant, "ingest is ready");
     report_health(&platform.bus, &platform.health, &stop).await;
     platform.health.not_ready(NAME, "stopping");
@@ -54,6 +56,13 @@ pub async fn run(config: Config, platform: Platform, stop: CancellationToken) ->
     in_hand.close();
     in_hand.wait().await;
     Ok(())
+}
+
+/// What `/docs` shows of ingest.
+fn documentation(config: &Config) -> Documentation {
+    let document = openapi::document(config.whatsapp_webhook && config.verify_token.is_some());
+    let openapi = serde_json::to_value(document).expect("a document is JSON");
+    Documentation { openapi, ..Documentation::default() }
 }
 
 fn routes(

@@ -16,6 +16,7 @@ use serde::Deserialize;
 use crate::{
     cloud_api::{self, NotJson},
     numbers::Numbers,
+    openapi::Refusal,
     publication::{Publication, PublicationError},
     refusal::refuse,
     request_body::{self, BodyError},
@@ -67,7 +68,7 @@ pub(crate) fn routes(webhook: Webhook) -> Router {
 /// What WhatsApp asks when the webhook is registered.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Handshake {
+pub(crate) struct Handshake {
     #[serde(rename = "hub.mode")]
     mode: String,
     #[serde(rename = "hub.challenge")]
@@ -78,7 +79,20 @@ struct Handshake {
 
 type Asked = Result<Query<Handshake>, QueryRejection>;
 
-async fn handshake(State(webhook): State<Arc<Webhook>>, query: Asked) -> Response {
+/// WhatsApp registers the webhook
+#[utoipa::path(
+    get, path = PATH, tag = "providers",
+    params(
+        ("hub.mode" = String, Query, description = "`subscribe`"),
+        ("hub.verify_token" = String, Query, description = "`ingest.verify_token`"),
+        ("hub.challenge" = String, Query, description = "What is answered"),
+    ),
+    responses(
+        (status = 200, description = "The challenge", content_type = "text/plain", body = String),
+        (status = 403, description = "The verify token is another", content_type = "text/plain", body = String),
+    )
+)]
+pub(crate) async fn handshake(State(webhook): State<Arc<Webhook>>, query: Asked) -> Response {
     let asked = query.map(|Query(asked)| asked).unwrap_or_default();
     if asked.mode == "subscribe" && secret::matches(&webhook.verify_token, &asked.verify_token) {
         tracing::info!("WhatsApp registered the webhook");
@@ -88,8 +102,22 @@ async fn handshake(State(webhook): State<Arc<Webhook>>, query: Asked) -> Respons
     (StatusCode::FORBIDDEN, "the verify token does not match").into_response()
 }
 
+/// Messages and statuses of WhatsApp
+///
 /// Answers 200 when all facts are stored, and not before: until then WhatsApp keeps them for us, for seven days.
-async fn receive(State(webhook): State<Arc<Webhook>>, request: Request) -> Response {
+#[utoipa::path(
+    post, path = PATH, tag = "providers",
+    request_body(content = Object, description = "A webhook of the Cloud API, at most 3 MiB"),
+    params(("X-Hub-Signature-256" = String, Header, description = "`sha256=` and the HMAC of the body")),
+    responses(
+        (status = 200, description = "Everything in it is stored", content_type = "text/plain", body = String),
+        (status = 400, description = "The body is no JSON", body = Refusal),
+        (status = 401, description = "The signature does not match the body", body = Refusal),
+        (status = 413, description = "The body is larger than 3 MiB", body = Refusal),
+        (status = 503, description = "Not everything is stored; send it again", body = Refusal),
+    )
+)]
+pub(crate) async fn receive(State(webhook): State<Arc<Webhook>>, request: Request) -> Response {
     let trace = TraceContext::of_http(request.headers());
     match store(&webhook, request, trace).await {
         Ok(()) => "EVENT_RECEIVED".into_response(),

@@ -1,5 +1,6 @@
 //! What an operator does with the binary, over a private nats-server.
 
+mod admin;
 mod dead_letters;
 mod exit_codes;
 mod tools;

@@ -3,12 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on ends")]
 
 mod broker_restarts;
+mod chats_under_faults;
 mod database_away;
 mod duplicates;
 mod edge_killed;
+mod frame_rates;
 mod main_job;
 mod operators;
 mod poison;
+mod presence;
 mod services_stopped;
 mod systems;
 mod widgets;

@@ -110,6 +110,17 @@ fn a_node_that_is_silent_for_nine_seconds_is_dead_and_one_that_beats_is_not() {
 }
 
 #[test]
+fn who_could_not_listen_calls_nobody_dead_before_nine_more_seconds() {
+    let mut one = Node::new("one", 1);
+    let (mut board, begin) = (Board::default(), Instant::now());
+    board.hear(one.says(1, &[1]), begin);
+    let again = begin + Duration::from_mins(5);
+    board.excuse_all(again);
+    assert!(board.expire(again + SILENCE_MAX / 2, None).is_empty());
+    assert_eq!(board.expire(again + SILENCE_MAX, None).len(), 1);
+}
+
+#[test]
 fn a_node_that_takes_its_leave_is_gone_at_once_whatever_arrives_late() {
     let mut one = Node::new("one", 1);
     let (mut board, now) = (Board::default(), Instant::now());
@@ -167,7 +178,9 @@ enum Step {
     Says(u8, Vec<u128>),
     /// A word that was said is delivered: early, late, again.
     Arrives(usize),
-    /// The board asks for the next page of a snapshot, or begins one.
+    /// The node makes the next page of a snapshot, or begins one, unless a page is on its way.
+    Lists,
+    /// The page that is on its way is delivered.
     Reads,
 }
 
@@ -175,6 +188,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         (0u8..6, prop::collection::vec(0u128..4, 0..3)).prop_map(|(person, ids)| Step::Says(person, ids)),
         any::<prop::sample::Index>().prop_map(|index| Step::Arrives(index.index(1_000))),
+        Just(Step::Lists),
         Just(Step::Reads),
     ]
 }
@@ -190,7 +204,7 @@ proptest! {
         let mut node = Node::new("one", 1);
         let (mut board, now) = (Board::default(), Instant::now());
         let mut said: Vec<Told> = Vec::new();
-        let mut after: Option<ConversationToken> = None;
+        let (mut after, mut on_its_way) = (None, None);
         let mut online = std::collections::BTreeSet::new();
         let mut hear = |board: &mut Board, told: Told| {
             let heard = board.hear(told, now);
@@ -211,12 +225,16 @@ proptest! {
                     hear(&mut board, said[index % said.len()].clone());
                 }
                 Step::Arrives(_) => {}
-                Step::Reads => {
-                    let page = node.page(after.take(), people_max);
+                Step::Lists => {
+                    let page = on_its_way.get_or_insert_with(|| node.page(after.take(), people_max));
                     if let Word::Page(page) = &page.word {
                         after.clone_from(&page.next);
                     }
-                    hear(&mut board, page);
+                }
+                Step::Reads => {
+                    if let Some(page) = on_its_way.take() {
+                        hear(&mut board, page);
+                    }
                 }
             }
         }

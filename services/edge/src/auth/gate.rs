@@ -92,11 +92,7 @@ impl Gate {
     /// Somebody comes whom the directory does not know.
     async fn meet(&self, identity: &Identity) -> Result<(), Error> {
         if self.unknown_users == UnknownUsers::Refuse {
-            return Err(if self.directory.is_ready() {
-                Error::Unauthorized("the user is not in the directory")
-            } else {
-                Error::DirectoryAway
-            });
+            return Err(Error::Unauthorized("the user is not in the directory"));
         }
         let Ok(_one) = self.provisions.try_acquire() else { return Ok(()) };
         let user = UserEntry {

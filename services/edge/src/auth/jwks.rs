@@ -24,7 +24,7 @@ const KEYS_MAX: usize = 64;
 /// How often the set is fetched when nothing asks for it: how soon a withdrawn key is forgotten.
 const REFRESH_INTERVAL: Duration = Duration::from_mins(10);
 /// The least time between two fetches, whatever tokens name.
-const FETCH_PAUSE: Duration = Duration::from_secs(5);
+const FETCH_PAUSE: Duration = Duration::from_secs(2);
 
 /// A set of keys.
 #[derive(Deserialize)]

@@ -29,13 +29,15 @@ pub(super) struct Key {
 
 impl Key {
     fn new(id: Option<String>, decoding: DecodingKey, algorithms: &[Algorithm], rules: &TokenRules) -> Self {
-        let mut validation = Validation::default();
-        validation.algorithms = algorithms.to_vec();
-        validation.leeway = CLOCK_SKEW_SECS;
-        validation.validate_nbf = true;
+        let mut validation = Validation {
+            algorithms: algorithms.to_vec(),
+            leeway: CLOCK_SKEW_SECS,
+            validate_nbf: true,
+            validate_aud: rules.audience.is_some(),
+            ..Validation::default()
+        };
         // Issuers of front ends in use sign tokens that never expire; where `exp` stands, it holds.
         validation.required_spec_claims.clear();
-        validation.validate_aud = rules.audience.is_some();
         if let Some(audience) = &rules.audience {
             validation.set_audience(&[audience]);
             validation.required_spec_claims.insert("aud".to_owned());

@@ -9,8 +9,8 @@ use std::{
     time::Duration,
 };
 
-use axum::extract::ws::Utf8Bytes;
 use chasqui_kit::clock::now_ms;
+use chasqui_websocket::Text;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +24,7 @@ use crate::{
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What a dialect says of a token's end (unix milliseconds).
-pub(crate) type Expiring = fn(i64) -> Utf8Bytes;
+pub(crate) type Expiring = fn(i64) -> Text;
 
 /// The book of leases.
 #[derive(Debug)]
@@ -159,7 +159,7 @@ mod tests {
         Leases::new(LeaseRules { warning_ms: 60, grace_ms: 25 })
     }
 
-    fn words(at_ms: i64) -> Utf8Bytes {
+    fn words(at_ms: i64) -> Text {
         at_ms.to_string().into()
     }
 

@@ -16,6 +16,7 @@ use chasqui_proto::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{sync::mpsc, time::timeout};
+use utoipa::IntoParams;
 
 use super::{Owner, open_session, owner, told};
 use crate::{
@@ -24,6 +25,7 @@ use crate::{
     event::{Event, Fact},
     feed::{Greeting, Member},
     hub::Wish,
+    openapi as docs,
     scope::Scope,
     service::Edge,
 };
@@ -38,11 +40,15 @@ const ITEMS_DEFAULT: u32 = 200;
 const ITEMS_MAX: u32 = 200;
 
 /// What is asked for.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Wanted {
+    /// For messages only: the conversation's `external_id`.
     conversation_id: Option<String>,
+    /// How many, 1 to 200. Default 200.
     limit: Option<u32>,
+    /// `next` of the page before.
     cursor: Option<String>,
 }
 
@@ -68,12 +74,29 @@ impl From<Error> for Refused {
     }
 }
 
-/// `GET /api/whatsapp/qr`: the QR to scan, or that the session is connected (WAB-10).
+/// The QR to scan, or that the session is connected (WAB-10)
+#[utoipa::path(
+    get, path = "/api/whatsapp/qr", tag = "device", security(("token" = [])),
+    responses(
+        (status = 200, description = "The QR as a data URL, or connected", body = docs::DeviceQr),
+        (status = 401, description = "The token is missing or refused", body = docs::DeviceRefusal),
+        (status = 503, description = "There is no QR yet, or nobody owns the numbers; try again", body = docs::DeviceRefusal),
+    )
+)]
 pub(crate) async fn qr(State(edge): State<Arc<Edge>>, headers: HeaderMap) -> Response {
     answer(show_qr(&edge, &headers).await)
 }
 
-/// `GET /api/whatsapp/get_conversations`
+/// Conversations of the account (WAB-11)
+#[utoipa::path(
+    get, path = "/api/whatsapp/get_conversations", tag = "device", security(("token" = [])), params(Wanted),
+    responses(
+        (status = 200, description = "A page of them", body = docs::DeviceConversations),
+        (status = 400, description = "A parameter is wrong", body = docs::DeviceRefusal),
+        (status = 401, description = "The token is missing or refused", body = docs::DeviceRefusal),
+        (status = 503, description = "The store is away; try again", body = docs::DeviceRefusal),
+    )
+)]
 pub(crate) async fn conversations(
     State(edge): State<Arc<Edge>>,
     headers: HeaderMap,
@@ -82,7 +105,17 @@ pub(crate) async fn conversations(
     answer(list_conversations(&edge, &headers, asked).await)
 }
 
-/// `GET /api/whatsapp/get_messages?conversationId=<external_id>`
+/// Messages of a conversation of the account (WAB-12)
+#[utoipa::path(
+    get, path = "/api/whatsapp/get_messages", tag = "device", security(("token" = [])), params(Wanted),
+    responses(
+        (status = 200, description = "A page of them, oldest first", body = docs::DeviceMessages),
+        (status = 400, description = "A parameter is missing or wrong", body = docs::DeviceRefusal),
+        (status = 401, description = "The token is missing or refused", body = docs::DeviceRefusal),
+        (status = 404, description = "The account has no such conversation", body = docs::DeviceRefusal),
+        (status = 503, description = "The store is away; try again", body = docs::DeviceRefusal),
+    )
+)]
 pub(crate) async fn messages(State(edge): State<Arc<Edge>>, headers: HeaderMap, asked: Asked) -> Response {
     answer(list_messages(&edge, &headers, asked).await)
 }

@@ -1,19 +1,29 @@
 //! Dialect `crm`, and the native one: `{type,data,seq}` as JSON text frames.
 
-use axum::extract::ws::Utf8Bytes;
+mod command;
+mod state;
+mod topic;
+
+use chasqui_websocket::Text;
 use chasqui_proto::v1::{self, Status};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
 
+pub(crate) use command::{Command, TEXT_CHARS_MAX, cursor, parse};
+pub(crate) use topic::{Topic, Topics};
+
+use self::state::{
+    AnnouncementView, AppointmentView, BotView, ChatView, PaymentView, PresenceView, TypingView, WhatsappView,
+};
 use crate::{
     dialect::view::{ConversationView, MessageView, StatsView, conversation_number, iso},
     event::{Event, Fact},
     feed::Greeting,
-    hub::Cursor,
 };
 
-/// The longest text of a message to WhatsApp, characters.
-pub(crate) const TEXT_CHARS_MAX: usize = 4_096;
+/// A client that is sent away comes back after a time of its own choice up to this, milliseconds (CRM-13): all at once
+/// they would be a storm.
+const RECONNECT_MS_MAX: u32 = 5_000;
 
 #[derive(Serialize)]
 struct Frame<'a, D> {
@@ -34,17 +44,28 @@ fn frame(r#type: &str, data: impl Serialize, seq: Option<u64>) -> String {
         .expect("views have no maps with keys that are not text")
 }
 
-/// CRM-01…04: what is shown of an event.
+/// CRM-01…09 and what the native dialect has beyond them: what is shown of an event.
 pub(crate) fn encode(event: &Event) -> Option<String> {
+    let topic = Topic::of(&event.fact).name();
     Some(match &event.fact {
         Fact::Message { message, status } => new_message(message, *status, event),
         Fact::Status(status) => status_updated(status, event.seq),
         Fact::Conversation(conversation) => {
-            let data = json!({ "conversation": ConversationView::new(conversation) });
-            frame("conversation_updated", data, None)
+            frame(topic, json!({ "conversation": ConversationView::new(conversation) }), None)
         }
-        Fact::Stats(stats) => frame("stats_updated", json!({ "stats": StatsView::new(stats) }), None),
-        _ => return None,
+        Fact::Stats(stats) => frame(topic, json!({ "stats": StatsView::new(stats) }), None),
+        Fact::Chat(chat) => frame(topic, json!({ "chat": ChatView::new(chat) }), None),
+        Fact::Session(session) => frame(topic, json!({ "whatsappState": WhatsappView::new(session) }), None),
+        Fact::Bot(bot) => frame(topic, json!({ "botStatus": BotView::new(bot) }), None),
+        Fact::Bulk(progress) => frame(topic, state::bulk(progress), None),
+        Fact::Appointment(appointment) => {
+            frame(topic, json!({ "appointment": AppointmentView::new(appointment) }), None)
+        }
+        Fact::Payment(payment) => frame(topic, json!({ "payment": PaymentView::new(payment) }), None),
+        Fact::Typing(typing) => frame(topic, TypingView::new(typing), None),
+        Fact::Announcement(announcement) => frame(topic, AnnouncementView::new(announcement)?, None),
+        Fact::Presence(presence) => frame(topic, PresenceView::new(presence), None),
+        Fact::Online(users) => frame(topic, json!({ "users": users }), None),
     })
 }
 
@@ -67,7 +88,7 @@ fn status_updated(status: &v1::MessageStatus, seq: Option<u64>) -> String {
 }
 
 /// The first frame of a connection.
-pub(crate) fn connected(greeting: &Greeting, node: &str, heartbeat_ms: u64, session: &str) -> Utf8Bytes {
+pub(crate) fn connected(greeting: &Greeting, node: &str, heartbeat_ms: u64, session: &str) -> Text {
     let data = json!({
         "epoch": greeting.epoch,
         "seq": greeting.seq,
@@ -76,135 +97,50 @@ pub(crate) fn connected(greeting: &Greeting, node: &str, heartbeat_ms: u64, sess
         "node": node,
         "heartbeat_ms": heartbeat_ms,
         "session": session,
+        "reconnect_ms_max": RECONNECT_MS_MAX,
     });
     frame("connected", data, Some(greeting.seq)).into()
 }
 
 /// A sign of life, with the position the client may come back from.
-pub(crate) fn heartbeat(seq: u64) -> Utf8Bytes {
+pub(crate) fn heartbeat(seq: u64) -> Text {
     frame("heartbeat", json!({}), Some(seq)).into()
 }
 
 /// The answer to `ping`.
-pub(crate) fn pong() -> Utf8Bytes {
-    Utf8Bytes::from_static(r#"{"type":"pong","data":{}}"#)
+pub(crate) fn pong() -> Text {
+    Text::from_static(r#"{"type":"pong","data":{}}"#)
 }
 
 /// What went wrong with the client's last frame, or with the connection.
-pub(crate) fn error(code: &str, message: &str) -> Utf8Bytes {
+pub(crate) fn error(code: &str, message: &str) -> Text {
     frame("error", json!({ "code": code, "message": message }), None).into()
 }
 
 /// A message of the client is durable.
-pub(crate) fn message_accepted(client_id: Option<&Value>, message_id: &str, seq: u64) -> Utf8Bytes {
+pub(crate) fn message_accepted(client_id: Option<&Value>, message_id: &str, seq: u64) -> Text {
     frame("message_accepted", json!({ "client_id": client_id, "message_id": message_id, "seq": seq }), None)
         .into()
 }
 
+/// The answer to `subscribe`.
+pub(crate) fn subscribed(topics: Topics) -> Text {
+    frame("subscribed", json!({ "types": topics.names() }), None).into()
+}
+
 /// The token ends then, and the connection with it unless `refresh_token` comes.
-pub(crate) fn token_expiring(expires_at_ms: i64) -> Utf8Bytes {
+pub(crate) fn token_expiring(expires_at_ms: i64) -> Text {
     frame("token_expiring", json!({ "expires_at": iso(expires_at_ms) }), None).into()
 }
 
 /// The answer to `refresh_token`.
-pub(crate) fn token_refreshed(expires_at_ms: Option<i64>) -> Utf8Bytes {
+pub(crate) fn token_refreshed(expires_at_ms: Option<i64>) -> Text {
     frame("token_refreshed", json!({ "expires_at": expires_at_ms.map(iso) }), None).into()
-}
-
-/// What a client says.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Command {
-    /// Who it is and where it was, as the first frame.
-    Connect { token: Option<String>, since: Option<Cursor>, session: Option<String> },
-    /// An application-level sign of life, for clients that cannot see protocol pings.
-    Ping,
-    /// A message of an agent to the contact.
-    SendMessage { conversation: String, text: String, client_id: Option<Value> },
-    /// Another token for this connection.
-    RefreshToken { token: String },
-    /// The agent has seen the conversation.
-    MarkRead { conversation: String },
-}
-
-#[derive(Deserialize)]
-struct Incoming {
-    r#type: Option<Value>,
-    #[serde(default)]
-    data: Value,
-}
-
-/// Reads a frame. The error says which field is wrong and what was expected.
-pub(crate) fn parse(text: &str) -> Result<Command, String> {
-    let incoming: Incoming = serde_json::from_str(text)
-        .map_err(|error| format!("a frame must be a JSON object {{\"type\":…,\"data\":{{…}}}}: {error}"))?;
-    let Some(Value::String(kind)) = &incoming.r#type else {
-        return Err("type must be a string, such as \"send_message\"".to_owned());
-    };
-    match kind.as_str() {
-        "connect" => connect(&incoming.data),
-        "ping" => Ok(Command::Ping),
-        "send_message" => send_message(&incoming.data),
-        "refresh_token" => refresh_token(&incoming.data),
-        "mark_read" => Ok(Command::MarkRead { conversation: conversation(&incoming.data)? }),
-        other => Err(format!(
-            "type {:?} is unknown; expected connect, ping, send_message, mark_read or refresh_token",
-            other.chars().take(64).collect::<String>()
-        )),
-    }
-}
-
-fn connect(data: &Value) -> Result<Command, String> {
-    let token = match &data["token"] {
-        Value::String(token) => Some(token.clone()),
-        Value::Null => None,
-        _ => return Err("data.token must be a string: the JWT".to_owned()),
-    };
-    let since = match &data["since"] {
-        Value::Null => None,
-        since => Some(cursor(since).ok_or("data.since must be {\"epoch\":string,\"seq\":number}")?),
-    };
-    let session = match &data["session"] {
-        Value::String(session) => Some(session.clone()),
-        Value::Null => None,
-        _ => return Err("data.session must be a string: that of the last `connected`".to_owned()),
-    };
-    Ok(Command::Connect { token, since, session })
-}
-
-/// A cursor as clients keep it: `{epoch, seq}`.
-pub(crate) fn cursor(value: &Value) -> Option<Cursor> {
-    Some(Cursor { epoch: value["epoch"].as_str()?.to_owned(), seq: value["seq"].as_u64()? })
-}
-
-fn refresh_token(data: &Value) -> Result<Command, String> {
-    let token = data["token"].as_str().ok_or("data.token must be a string: the JWT")?;
-    Ok(Command::RefreshToken { token: token.to_owned() })
-}
-
-fn send_message(data: &Value) -> Result<Command, String> {
-    let Some(text) = data["text"].as_str().filter(|text| !text.trim().is_empty()) else {
-        return Err("data.text must be a string that is not empty".to_owned());
-    };
-    if text.chars().count() > TEXT_CHARS_MAX {
-        return Err(format!("data.text must have at most {TEXT_CHARS_MAX} characters"));
-    }
-    let client_id = data.get("client_id").filter(|id| !id.is_null()).cloned();
-    Ok(Command::SendMessage { conversation: conversation(data)?, text: text.to_owned(), client_id })
-}
-
-fn conversation(data: &Value) -> Result<String, String> {
-    match &data["conversation_id"] {
-        Value::String(id) if !id.is_empty() => Ok(id.clone()),
-        Value::Number(id) if id.is_u64() => Ok(id.to_string()),
-        _ => Err("data.conversation_id must be a conversation's id or the contact's phone number".to_owned()),
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-
-    use proptest::prelude::*;
 
     use super::*;
 
@@ -325,54 +261,102 @@ mod tests {
     }
 
     #[test]
-    fn every_command_is_read_and_every_mistake_named() {
-        let cursor = Cursor { epoch: "e".to_owned(), seq: 5 };
-        assert_eq!(
-            parse(r#"{"type":"connect","data":{"token":"t","since":{"epoch":"e","seq":5},"session":"s.1"}}"#),
-            Ok(Command::Connect {
-                token: Some("t".to_owned()),
-                since: Some(cursor),
-                session: Some("s.1".to_owned())
-            })
-        );
-        assert_eq!(parse(r#"{"type":"ping"}"#), Ok(Command::Ping));
-        assert_eq!(
-            parse(r#"{"type":"send_message","data":{"conversation_id":7,"text":"hi","client_id":"c1"}}"#),
-            Ok(Command::SendMessage {
-                conversation: "7".to_owned(),
-                text: "hi".to_owned(),
-                client_id: Some(json!("c1"))
-            })
-        );
-        for (text, names) in [
-            ("", "JSON object"),
-            ("[]", "JSON object"),
-            (r#"{"data":{}}"#, "type must be"),
-            (r#"{"type":"dance"}"#, "\"dance\" is unknown"),
-            (r#"{"type":"connect","data":{"token":5}}"#, "data.token"),
-            (r#"{"type":"connect","data":{"since":{"seq":-1}}}"#, "data.since"),
-            (r#"{"type":"send_message","data":{"conversation_id":7}}"#, "data.text"),
-            (r#"{"type":"send_message","data":{"text":"x"}}"#, "data.conversation_id"),
-            (r#"{"type":"mark_read","data":{"conversation_id":-7}}"#, "data.conversation_id"),
-        ] {
-            let error = parse(text).unwrap_err();
-            assert!(error.contains(names), "{text}: {error}");
-        }
+    fn crm_05_to_09_states_are_shown_as_dashboards_know_them() {
+        let check = |fact: Fact, kind: &str, data: Value| {
+            let shown = decoded(&Event::of_state(fact));
+            assert_eq!(shown, json!({ "type": kind, "data": data }));
+        };
+        let at_ms = 1_700_000_000_000;
+        let at = "2023-11-14T22:13:20.000Z";
+        let bot = v1::BotStatus {
+            state: v1::BotState::Degraded.into(),
+            queued: 3,
+            answer_time_mean_ms: 800,
+            reason: "no model".to_owned(),
+            updated_at_ms: at_ms,
+            ..v1::BotStatus::default()
+        };
+        let shown = json!({ "botStatus": { "state": "degraded", "queued": 3, "answer_time_mean_ms": 800,
+            "model": null, "reason": "no model", "updated_at": at } });
+        check(Fact::Bot(Box::new(bot)), "bot_status_changed", shown);
+        let session = v1::Session {
+            id: "main".to_owned(),
+            status: v1::SessionStatus::Connected.into(),
+            phone: "5491100000009".to_owned(),
+            updated_at_ms: at_ms,
+            ..v1::Session::default()
+        };
+        let shown = json!({ "whatsappState": { "session": "main", "status": "connected", "connected": true,
+            "qr": null, "qr_expires_at": null, "reason": null, "phone": "5491100000009", "updated_at": at } });
+        check(Fact::Session(Box::new(session)), "whatsapp_status_changed", shown);
+        let bulk = |status: v1::CampaignStatus| {
+            Fact::Bulk(Box::new(v1::BulkProgress {
+                campaign: "c1".to_owned(),
+                status: status.into(),
+                sent: 7,
+                total: 10,
+                failed: 1,
+                current_conversation: "5491100000001".to_owned(),
+                error: "the number is blocked".to_owned(),
+                ..v1::BulkProgress::default()
+            }))
+        };
+        let progress = json!({ "progress": { "sent": 7, "total": 10, "currentConversation": "5491100000001" },
+            "campaign": "c1", "status": "running", "failed": 1 });
+        check(bulk(v1::CampaignStatus::Running), "bulk_message_progress", progress);
+        let completed =
+            json!({ "successCount": 7, "errorCount": 1, "campaign": "c1", "status": "completed" });
+        check(bulk(v1::CampaignStatus::Completed), "bulk_message_completed", completed);
+        let failed = json!({ "error": "the number is blocked", "campaign": "c1" });
+        check(bulk(v1::CampaignStatus::Failed), "bulk_message_error", failed);
     }
 
-    proptest! {
-        #[test]
-        fn reading_a_frame_never_panics(text in ".*") {
-            let _ = parse(&text);
-        }
-
-        #[test]
-        fn reading_a_mutated_frame_never_panics(at in 0usize..90, byte in any::<char>()) {
-            let mut text: Vec<char> =
-                r#"{"type":"connect","data":{"token":"t","since":{"epoch":"e","seq":5}}}"#.chars().collect();
-            let index = at % text.len();
-            text[index] = byte;
-            let _ = parse(&text.into_iter().collect::<String>());
-        }
+    #[test]
+    fn crm_25_every_feature_has_its_event() {
+        let number = 1_508_543_608_044_010_u64;
+        let tenant = || "default".to_owned();
+        let token = || "5491100000001".to_owned();
+        let typing = v1::Typing {
+            tenant: tenant(),
+            conversation: token(),
+            user_id: "agent-1".to_owned(),
+            sender_type: v1::SenderType::Agent.into(),
+            typing: true,
+            ..v1::Typing::default()
+        };
+        let shown = decoded(&Event::of_state(Fact::Typing(Box::new(typing))));
+        assert_eq!(shown["data"]["conversation_id"], number);
+        assert_eq!((&shown["type"], &shown["data"]["typing"]), (&json!("typing_changed"), &json!(true)));
+        let gone = v1::Presence {
+            user_id: "u1".to_owned(),
+            kind: v1::PersonKind::User.into(),
+            ..v1::Presence::default()
+        };
+        let shown = decoded(&Event::of_state(Fact::Presence(Box::new(gone))));
+        let expected = json!({ "user_id": "u1", "kind": "user", "agent_id": null, "online": false });
+        assert_eq!((&shown["type"], &shown["data"]), (&json!("presence_changed"), &expected));
+        let chat = v1::Chat {
+            tenant: tenant(),
+            conversation: token(),
+            status: v1::ChatStatus::Waiting.into(),
+            ..v1::Chat::default()
+        };
+        let shown = decoded(&Event::of_state(Fact::Chat(Box::new(chat))));
+        assert_eq!(
+            (&shown["type"], &shown["data"]["chat"]["status"]),
+            (&json!("chat_updated"), &json!("waiting"))
+        );
+        assert_eq!(shown["data"]["chat"]["agent_id"], Value::Null);
+        let said = |data: &[u8]| {
+            let announcement = v1::Announcement {
+                event: "news".to_owned(),
+                data: data.to_vec().into(),
+                ..v1::Announcement::default()
+            };
+            encode(&Event::of_state(Fact::Announcement(Box::new(announcement))))
+        };
+        let shown: Value = serde_json::from_str(&said(br#"{"x":1}"#).unwrap()).unwrap();
+        assert_eq!(shown["data"]["data"], json!({ "x": 1 }));
+        assert_eq!(said(b"no JSON"), None, "it would break the frame");
     }
 }

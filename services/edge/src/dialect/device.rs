@@ -1,10 +1,11 @@
 //! Dialect `device`: the owner of a WhatsApp number over Socket.IO. Several payloads are bare strings, as its front
 //! ends expect them.
 
-use axum::extract::ws::Utf8Bytes;
+use chasqui_websocket::Text;
 use chasqui_proto::v1::{self, SessionStatus};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use utoipa::ToSchema;
 
 use crate::{
     dialect::{crm::TEXT_CHARS_MAX, view::iso_unless_zero},
@@ -26,7 +27,7 @@ pub(crate) fn encode(event: &Event) -> Option<String> {
 }
 
 /// WAB-17…19: a session as it stands; `None` while there is nothing to tell.
-pub(crate) fn session_frame(session: &v1::Session) -> Option<Utf8Bytes> {
+pub(crate) fn session_frame(session: &v1::Session) -> Option<Text> {
     let (name, payload) = match session.status() {
         SessionStatus::ScanQr if !session.qr.is_empty() => ("qr-code", json!(session.qr)),
         SessionStatus::Connected => ("session-ready", json!({ "success": true })),
@@ -43,13 +44,13 @@ fn closing_reason(session: &v1::Session) -> &str {
 }
 
 /// WAB-21: the message is durable. `conversation` is as the client wrote it.
-pub(crate) fn message_sent(conversation: &str, message_id: &str) -> Utf8Bytes {
+pub(crate) fn message_sent(conversation: &str, message_id: &str) -> Text {
     let payload = json!({ "success": true, "conversationId": conversation, "messageId": message_id });
     encode_event("message-sent", &payload).expect("text is JSON")
 }
 
 /// WAB-22: what went wrong, as a bare string.
-pub(crate) fn error(message: &str) -> Utf8Bytes {
+pub(crate) fn error(message: &str) -> Text {
     encode_event("error", &message).expect("text is JSON")
 }
 
@@ -88,7 +89,7 @@ impl SendMessage {
 }
 
 /// WAB-11: one of the owner's conversations.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DeviceConversation<'a> {
     id: &'a str,
     external_id: String,
@@ -120,7 +121,7 @@ impl<'a> DeviceConversation<'a> {
 }
 
 /// WAB-12: one message.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DeviceMessage<'a> {
     id: &'a str,
     sender_type: &'static str,

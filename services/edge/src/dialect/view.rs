@@ -8,6 +8,7 @@ use chasqui_proto::{
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::RawValue;
 use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
+use utoipa::ToSchema;
 
 /// ISO 8601 with milliseconds, as `Date.prototype.toISOString` writes it.
 const ISO_MILLISECONDS: &[BorrowedFormatItem<'static>] =
@@ -26,7 +27,7 @@ pub(crate) fn iso_unless_zero(at_ms: i64) -> Option<String> {
 }
 
 /// What front ends call a conversation: a number, and the address of its contact.
-fn conversation_names(tenant: &str, token: &str) -> (u64, String) {
+pub(crate) fn conversation_names(tenant: &str, token: &str) -> (u64, String) {
     let names = || {
         let (tenant, token): (Tenant, ConversationToken) = (tenant.parse().ok()?, token.parse().ok()?);
         Some((ConversationId::of(&tenant, &token).number(), external_id(&token.alias())))
@@ -40,7 +41,7 @@ pub(crate) fn conversation_number(tenant: &str, token: &str) -> u64 {
 }
 
 /// A message.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MessageView<'a> {
     id: &'a str,
     conversation_id: u64,
@@ -73,6 +74,7 @@ pub(crate) struct MessageView<'a> {
     received_at: String,
     /// The provider's own JSON, for everything that is more than text.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     payload: Option<&'a RawValue>,
 }
 
@@ -105,7 +107,7 @@ impl<'a> MessageView<'a> {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct MediaView<'a> {
     id: &'a str,
     mime_type: &'a str,
@@ -133,7 +135,7 @@ impl<'a> MediaView<'a> {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct ContextView<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     message_id: &'a str,
@@ -157,7 +159,7 @@ impl<'a> ContextView<'a> {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct ChoiceView<'a> {
     kind: &'a str,
     id: &'a str,
@@ -172,7 +174,7 @@ impl<'a> ChoiceView<'a> {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct LocationView<'a> {
     latitude: f64,
     longitude: f64,
@@ -196,7 +198,7 @@ impl<'a> LocationView<'a> {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct ErrorView<'a> {
     code: i64,
     title: &'a str,
@@ -210,7 +212,7 @@ impl<'a> ErrorView<'a> {
 }
 
 /// A conversation.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ConversationView<'a> {
     id: u64,
     uuid: String,
@@ -298,13 +300,15 @@ impl<'a> ConversationView<'a> {
 }
 
 /// A tenant's counters.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct StatsView<'a> {
     messages_in: u64,
     messages_out: u64,
     conversations: u64,
     unread: u64,
+    #[schema(value_type = HashMap<String, u64>)]
     by_status: Counts<'a>,
+    #[schema(value_type = HashMap<String, u64>)]
     by_sender_type: Counts<'a>,
     response_time_mean_ms: u64,
     response_time_max_ms: u64,

@@ -1,6 +1,6 @@
 //! Dialect `widget`: the contact's web chat over Socket.IO.
 
-use axum::extract::ws::Utf8Bytes;
+use chasqui_websocket::Text;
 use chasqui_proto::v1::Direction;
 use serde::Serialize;
 use serde_json::json;
@@ -40,7 +40,7 @@ pub(crate) fn encode(event: &Event) -> Option<String> {
 }
 
 /// `session`: where the client is, to come back to with `auth.since` and `auth.session`, or by Socket.IO's own recovery.
-pub(crate) fn session(greeting: &Greeting, ticket: &str) -> Utf8Bytes {
+pub(crate) fn session(greeting: &Greeting, ticket: &str) -> Text {
     let session = json!({
         "epoch": greeting.epoch,
         "seq": greeting.seq,
@@ -52,16 +52,16 @@ pub(crate) fn session(greeting: &Greeting, ticket: &str) -> Utf8Bytes {
 }
 
 /// `token_expiring`: the token ends then, and the connection with it unless `refresh-token` comes.
-pub(crate) fn token_expiring(expires_at_ms: i64) -> Utf8Bytes {
+pub(crate) fn token_expiring(expires_at_ms: i64) -> Text {
     token_event("token_expiring", Some(expires_at_ms))
 }
 
 /// `token_refreshed`: the connection goes on.
-pub(crate) fn token_refreshed(expires_at_ms: Option<i64>) -> Utf8Bytes {
+pub(crate) fn token_refreshed(expires_at_ms: Option<i64>) -> Text {
     token_event("token_refreshed", expires_at_ms)
 }
 
-fn token_event(name: &str, expires_at_ms: Option<i64>) -> Utf8Bytes {
+fn token_event(name: &str, expires_at_ms: Option<i64>) -> Text {
     encode_event(name, &json!({ "expires_at": expires_at_ms.map(iso) })).expect("text is JSON")
 }
 

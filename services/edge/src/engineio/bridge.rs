@@ -1,6 +1,6 @@
 //! A WebSocket on one node, its session on another: the two ends and what goes between them.
 
-use axum::extract::ws::Utf8Bytes;
+use chasqui_websocket::Text;
 use tokio::sync::mpsc;
 
 use crate::close::CloseCode;
@@ -33,12 +33,12 @@ pub struct Goodbye {
     /// The WebSocket close code.
     pub code: u16,
     /// One short phrase for people.
-    pub reason: Utf8Bytes,
+    pub reason: Text,
 }
 
 impl From<CloseCode> for Goodbye {
-    fn from(CloseCode { code, reason }: CloseCode) -> Self {
-        Self { code, reason: Utf8Bytes::from_static(reason) }
+    fn from(code: CloseCode) -> Self {
+        Self { code: code.code, reason: Text::from_static(code.words()) }
     }
 }
 

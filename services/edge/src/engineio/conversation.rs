@@ -3,8 +3,8 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use axum::extract::ws::Utf8Bytes;
 use bytes::Bytes;
+use chasqui_websocket::Text;
 use tokio::time::Instant;
 
 use super::Handshake;
@@ -67,7 +67,7 @@ pub enum Received<T> {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Incoming {
     /// A text message: the whole packet, with its leading `4`.
-    Text(Utf8Bytes),
+    Text(Text),
     /// A binary message.
     Binary(Bytes),
 }

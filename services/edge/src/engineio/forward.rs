@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::WebSocketUpgrade;
 use axum::response::Response;
 use bytes::Bytes;
+use chasqui_websocket::Upgrade;
 use http::Method;
 use http::request::Parts;
 use tokio::sync::{mpsc, oneshot};
@@ -84,18 +84,20 @@ impl<P: Protocol> Shared<P> {
     }
 
     /// Lends a WebSocket to a session of another node.
-    pub(super) async fn lend(
-        &self,
-        elsewhere: Elsewhere,
-        upgrade: WebSocketUpgrade,
-    ) -> Result<Response, Refusal> {
+    pub(super) async fn lend(&self, elsewhere: Elsewhere, upgrade: Upgrade) -> Result<Response, Refusal> {
         let Elsewhere { peers, owner, session_id } = elsewhere;
-        let bridge = peers.bridge(&owner, &session_id).await?;
+        let place = Arc::clone(&self.lent).try_acquire_owned().map_err(|_| Refusal::Busy)?;
+        let bridge = match peers.bridge(&owner, &session_id).await {
+            Ok(bridge) => bridge,
+            // It has one already.
+            Err(Refusal::BadRequest) => return Ok(websocket::turn_away(upgrade)),
+            Err(refusal) => return Err(refusal),
+        };
         let (limit, stop, task) = (self.settings.write_timeout, self.stop.clone(), self.tasks.token());
         let upgrade = websocket::bounded(upgrade, self.settings.max_payload_bytes);
         Ok(upgrade.on_upgrade(move |socket| async move {
             relay::run(socket, bridge, limit, stop).await;
-            drop(task);
+            drop((place, task));
         }))
     }
 }

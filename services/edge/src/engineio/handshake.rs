@@ -1,8 +1,6 @@
 //! What is remembered of the request that opened a session.
 
-use std::net::SocketAddr;
-
-use axum::extract::{ConnectInfo, Query};
+use axum::extract::Query;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, header};
 
@@ -30,8 +28,6 @@ const FORGOTTEN: [HeaderName; 9] = [
 pub struct Handshake {
     /// The session's id. It is a secret between the client and us.
     pub session_id: Box<str>,
-    /// The peer's address, where the server was started with connection information.
-    pub remote_address: Option<SocketAddr>,
     query: Box<[(Box<str>, Box<str>)]>,
     headers: Box<[(HeaderName, Box<str>)]>,
 }
@@ -45,7 +41,6 @@ impl Handshake {
         let headers = request.headers.iter().filter(|(name, _)| !FORGOTTEN.contains(name));
         Ok(Self {
             session_id: session_id.into(),
-            remote_address: request.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0),
             query: query_pairs(request)
                 .into_iter()
                 .map(|(name, value)| (name.into(), value.into()))
@@ -59,11 +54,6 @@ impl Handshake {
     /// The first value of a query parameter, decoded.
     pub fn query(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(known, _)| &**known == name).map(|(_, value)| &**value)
-    }
-
-    /// All query parameters, decoded, in their order.
-    pub fn query_pairs(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.query.iter().map(|(name, value)| (&**name, &**value))
     }
 
     /// The first value of a header, if it is visible ASCII.
@@ -80,6 +70,7 @@ pub(super) fn query_pairs(request: &Parts) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use http::Request;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -104,5 +95,29 @@ mod tests {
             Request::get("/socket.io/").header("cookie", "x".repeat(HANDSHAKE_BYTES_MAX + 1)).body(());
         let refused = Handshake::new("sid", &request.unwrap().into_parts().0);
         assert_eq!(refused.unwrap_err(), Refusal::BadRequest);
+    }
+    proptest! {
+        #[test]
+        fn whatever_a_query_and_a_header_hold_they_are_read_or_passed_over(
+            query in "[a-zA-Z0-9%&=+._~?/;:@!$'()*,-]{0,200}",
+            header in proptest::collection::vec(any::<u8>(), 0..40),
+        ) {
+            let mut request = Request::get(format!("/socket.io/?{query}"));
+            if let Ok(value) = HeaderValue::from_bytes(&header) {
+                request = request.header("x-anything", value);
+            }
+            let handshake = Handshake::new("sid", &request.body(()).unwrap().into_parts().0).unwrap();
+            prop_assert_eq!(handshake.query("a name that no query has"), None);
+        }
+
+        #[test]
+        fn a_value_is_read_back_however_it_was_written(value in ".{0,40}") {
+            let encoded: String = hex::encode(&value).as_bytes().chunks(2).fold(String::new(), |text, byte| {
+                text + "%" + str::from_utf8(byte).unwrap()
+            });
+            let request = Request::get(format!("/socket.io/?userPhone={encoded}")).body(()).unwrap();
+            let handshake = Handshake::new("sid", &request.into_parts().0).unwrap();
+            prop_assert_eq!(handshake.query("userPhone"), Some(value.as_str()));
+        }
     }
 }

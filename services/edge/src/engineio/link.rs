@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use axum::extract::ws::WebSocket;
+use chasqui_websocket::WebSocket;
 use tokio::time::timeout;
 
 use super::bridge::{Bridge, Carried};
@@ -50,7 +50,7 @@ impl Link {
         }
     }
 
-    /// Tells the client why it is over, if there is a code to tell.
+    /// Tells the client that it is over, with a code if there is one to tell.
     pub(super) async fn close(&mut self, code: Option<CloseCode>) {
         let goodbye = code.map(Into::into);
         match self {

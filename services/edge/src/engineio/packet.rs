@@ -1,9 +1,9 @@
 //! The Engine.IO v4 wire: one packet a WebSocket frame, many in a polling payload.
 
-use axum::extract::ws::Utf8Bytes;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
+use chasqui_websocket::Text;
 use thiserror::Error;
 
 use crate::outbox::Frame;
@@ -31,7 +31,7 @@ pub enum Packet {
     /// `3`: the answer to our ping.
     Pong,
     /// `4`: the whole frame, with its leading `4`, so that nothing is copied.
-    Message(Utf8Bytes),
+    Message(Text),
     /// A binary message.
     Binary(Bytes),
     /// `5`: the last packet of an upgrade.
@@ -53,7 +53,7 @@ pub enum PacketError {
 
 impl Packet {
     /// Reads one text packet.
-    pub fn parse(text: Utf8Bytes) -> Result<Self, PacketError> {
+    pub fn parse(text: Text) -> Result<Self, PacketError> {
         match text.as_bytes().first() {
             Some(b'1') => Ok(Self::Close),
             Some(b'2') => Ok(Self::Ping),
@@ -66,10 +66,10 @@ impl Packet {
     }
 
     /// Reads one WebSocket frame.
-    pub(super) fn of_frame(frame: Frame) -> Result<Self, PacketError> {
-        match frame {
-            Frame::Text(text) => Self::parse(text),
-            Frame::Binary(bytes) => Ok(Self::Binary(bytes)),
+    pub(super) fn of_frame(frame: &Frame) -> Result<Self, PacketError> {
+        match frame.as_text() {
+            Some(text) => Self::parse(text.clone()),
+            None => Ok(Self::Binary(frame.payload().clone())),
         }
     }
 
@@ -84,7 +84,7 @@ impl Packet {
                 let bytes = BASE64.decode(encoded).map_err(|_| PacketError::Base64)?;
                 Ok(Self::Binary(bytes.into()))
             }
-            None => Self::parse(Utf8Bytes::from(text)),
+            None => Self::parse(Text::from(text)),
         }
     }
 }
@@ -96,12 +96,11 @@ pub(super) fn join_payload(frames: impl IntoIterator<Item = Frame>) -> String {
         if !payload.is_empty() {
             payload.push(SEPARATOR);
         }
-        match frame {
-            Frame::Text(text) => payload.push_str(&text),
-            Frame::Binary(bytes) => {
-                payload.push(BINARY_PREFIX);
-                BASE64.encode_string(&bytes, &mut payload);
-            }
+        if let Some(text) = frame.as_text() {
+            payload.push_str(text);
+        } else {
+            payload.push(BINARY_PREFIX);
+            BASE64.encode_string(frame.payload(), &mut payload);
         }
     }
     payload
@@ -110,9 +109,9 @@ pub(super) fn join_payload(frames: impl IntoIterator<Item = Frame>) -> String {
 /// The bytes of a frame in a polling payload, with what separates it from the next.
 pub(super) fn payload_len(frame: &Frame) -> usize {
     SEPARATOR.len_utf8()
-        + match frame {
-            Frame::Text(text) => text.len(),
-            Frame::Binary(bytes) => BINARY_PREFIX.len_utf8() + bytes.len().div_ceil(3) * 4,
+        + match frame.as_text() {
+            Some(text) => text.len(),
+            None => BINARY_PREFIX.len_utf8() + frame.len().div_ceil(3) * 4,
         }
 }
 
@@ -157,10 +156,9 @@ mod tests {
         fn what_is_joined_is_read_back(frames in proptest::collection::vec(frame(), 1..10)) {
             let packets: Vec<Packet> = frames
                 .iter()
-                .cloned()
-                .map(|frame| match frame {
-                    Frame::Text(text) => Packet::Message(text),
-                    Frame::Binary(bytes) => Packet::Binary(bytes),
+                .map(|frame| match frame.as_text() {
+                    Some(text) => Packet::Message(text.clone()),
+                    None => Packet::Binary(frame.payload().clone()),
                 })
                 .collect();
             prop_assert_eq!(Packet::parse_payload(&join_payload(frames)), Ok(packets));

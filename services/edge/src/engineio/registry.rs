@@ -58,10 +58,6 @@ impl Registry {
         self.state().sessions.get(session_id).map(|entry| entry.reach.clone()).ok_or(Refusal::UnknownSession)
     }
 
-    pub(super) fn count(&self) -> usize {
-        self.state().sessions.len()
-    }
-
     /// Closes all sessions and takes no more.
     pub(super) fn stop(&self, code: CloseCode) {
         let mut state = self.state();

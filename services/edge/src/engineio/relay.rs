@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::extract::ws::WebSocket;
+use chasqui_websocket::WebSocket;
 use tokio::select;
 use tokio_util::sync::CancellationToken;
 

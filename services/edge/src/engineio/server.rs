@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::{FromRequestParts as _, Request as HttpRequest, State, WebSocketUpgrade};
+use axum::extract::{FromRequestParts as _, Request as HttpRequest, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use bytes::Bytes;
+use chasqui_websocket::Upgrade;
 use http::request::Parts;
 use http::{Method, header};
 use serde_json::json;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -51,6 +52,8 @@ pub(super) struct Shared<P> {
     pub(super) registry: Arc<Registry>,
     pub(super) tasks: TaskTracker,
     pub(super) stop: CancellationToken,
+    /// Places for the WebSockets that sessions of other nodes use.
+    pub(super) lent: Arc<Semaphore>,
     protocol: P,
 }
 
@@ -66,6 +69,7 @@ impl<P: Protocol> Server<P> {
     /// opened. Needs a Tokio runtime.
     pub fn new(settings: Settings, protocol: P, stop: CancellationToken) -> Self {
         let (registry, tasks) = (Arc::new(Registry::default()), TaskTracker::new());
+        let lent = Arc::new(Semaphore::new(settings.sessions_max.min(Semaphore::MAX_PERMITS)));
         tasks.spawn({
             let (registry, tasks, stop) = (Arc::clone(&registry), tasks.clone(), stop.clone());
             async move {
@@ -74,18 +78,13 @@ impl<P: Protocol> Server<P> {
                 tasks.close();
             }
         });
-        Self { shared: Arc::new(Shared { settings, registry, tasks, stop, protocol }) }
+        Self { shared: Arc::new(Shared { settings, registry, tasks, stop, lent, protocol }) }
     }
 
     /// The routes of the server, at the path of its settings.
     pub fn router(&self) -> Router {
         let Settings { path, origins, .. } = &self.shared.settings;
         Router::new().route(path, any(serve::<P>)).with_state(Arc::clone(&self.shared)).layer(cors(origins))
-    }
-
-    /// How many sessions are open.
-    pub fn sessions(&self) -> usize {
-        self.shared.registry.count()
     }
 
     /// Returns when the server was stopped and every session has ended.
@@ -139,7 +138,8 @@ impl<P: Protocol> Shared<P> {
                 forward::post(&requests, &body).await.map(|()| received())
             }
             (Some(Reach::Polling(requests)), Some(upgrade)) => Ok(self.upgrade(requests, upgrade)),
-            (Some(_), _) => Err(Refusal::BadRequest),
+            (Some(Reach::WebSocket), Some(upgrade)) => Ok(websocket::turn_away(upgrade)),
+            (Some(_), None) => Err(Refusal::BadRequest),
         }
     }
 
@@ -153,11 +153,7 @@ impl<P: Protocol> Shared<P> {
         Ok(payload(packet))
     }
 
-    fn open_websocket(
-        self: Arc<Self>,
-        parts: &Parts,
-        upgrade: WebSocketUpgrade,
-    ) -> Result<Response, Refusal> {
+    fn open_websocket(self: Arc<Self>, parts: &Parts, upgrade: Upgrade) -> Result<Response, Refusal> {
         let opening = self.register(parts, Reach::WebSocket)?;
         let task = self.tasks.token();
         let upgrade = websocket::bounded(upgrade, self.settings.max_payload_bytes);
@@ -173,7 +169,7 @@ impl<P: Protocol> Shared<P> {
         }))
     }
 
-    fn upgrade(&self, requests: mpsc::Sender<Request>, upgrade: WebSocketUpgrade) -> Response {
+    fn upgrade(&self, requests: mpsc::Sender<Request>, upgrade: Upgrade) -> Response {
         let (limit, task) = (self.settings.upgrade_timeout, self.tasks.token());
         let upgrade = websocket::bounded(upgrade, self.settings.max_payload_bytes);
         upgrade.on_upgrade(move |socket| async move {
@@ -238,8 +234,8 @@ impl<P: Protocol> Shared<P> {
     }
 }
 
-async fn upgrade_of(parts: &mut Parts) -> Result<WebSocketUpgrade, Refusal> {
-    WebSocketUpgrade::from_request_parts(parts, &()).await.map_err(|_| Refusal::BadRequest)
+async fn upgrade_of(parts: &mut Parts) -> Result<Upgrade, Refusal> {
+    Upgrade::from_request_parts(parts, &()).await.map_err(|_| Refusal::BadRequest)
 }
 
 /// The answer to a GET.

@@ -26,7 +26,8 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// The most bytes queued for one session. Default 256 KiB.
     pub outbox_bytes_max: usize,
-    /// The most sessions at a time; more are answered 503. Default 100,000.
+    /// The most sessions at a time, and the most WebSockets lent to sessions of other nodes; more are answered 503.
+    /// Default 100,000.
     pub sessions_max: usize,
     /// Time one write to a socket, or the arrival of one request body, may take. Default 10 s.
     pub write_timeout: Duration,

@@ -41,7 +41,7 @@ impl Transport {
         match self {
             Self::WebSocket(link) => match link.read().await {
                 Ok(Some(frame)) => {
-                    Packet::of_frame(frame).map_or(Inbound::Ended(EndReason::ParseError), Inbound::Packet)
+                    Packet::of_frame(&frame).map_or(Inbound::Ended(EndReason::ParseError), Inbound::Packet)
                 }
                 Ok(None) => Inbound::Nothing,
                 Err(reason) => Inbound::Ended(reason),
@@ -89,6 +89,8 @@ impl Transport {
     /// Tells the client that the session is over.
     pub(super) async fn close(&mut self, reason: EndReason) {
         match self {
+            // It did not take what was written before.
+            Self::WebSocket(_) if reason == EndReason::WriteTimeout => {}
             Self::WebSocket(link) => link.close(reason.close_code()).await,
             Self::Polling(polling) => polling.close(reason.close_code().is_some()),
         }

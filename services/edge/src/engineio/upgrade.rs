@@ -8,7 +8,6 @@ use tokio::time::timeout;
 use super::link::Link;
 use super::packet;
 use super::polling::Request;
-use crate::outbox::Frame;
 
 /// Probes `link` and hands it to the session behind `requests`; drops it when the client does something else or is
 /// not through within `limit`.
@@ -34,10 +33,8 @@ async fn probe(
 
 async fn expect(link: &mut Link, packet: &str) -> Option<()> {
     loop {
-        match link.read().await.ok()? {
-            Some(Frame::Text(text)) => return (*text == *packet).then_some(()),
-            Some(Frame::Binary(_)) => return None,
-            None => {}
+        if let Some(frame) = link.read().await.ok()? {
+            return frame.as_text().filter(|text| ***text == *packet).map(|_| ());
         }
     }
 }

@@ -1,17 +1,18 @@
 //! Dialect `chat` on the JSON WebSocket: users, and the agents who answer them.
 
+mod handover;
 mod screen;
 mod viewer;
 
 use std::sync::Arc;
 
-use axum::extract::ws::Utf8Bytes;
 use chasqui_kit::{Code, Coded, TraceContext};
 use chasqui_proto::{
     ConversationToken,
     service::{CHATS_CLOSE, CHATS_OPEN},
     v1,
 };
+use chasqui_websocket::Text;
 
 use self::{screen::Screen, viewer::Side};
 use super::{Entry, Introduction, JsonDialect, Obeyed, Seat};
@@ -31,6 +32,9 @@ use crate::{
     },
     typing::Typist,
 };
+
+/// The longest name of a user that a chat carries: 256 bytes, whatever the characters.
+const NAME_CHARS_MAX: usize = 64;
 
 /// A connected user or agent.
 pub(crate) struct Chat {
@@ -85,7 +89,11 @@ impl JsonDialect for Chat {
         match done {
             Ok(None) => Ok(Obeyed::Done),
             Ok(Some(frame)) => self.seat.reply(frame),
-            Err(refusal) => self.seat.reply(refusal.frame()),
+            Err(refusal) => {
+                let labels = [("dialect", Self::NAME), ("reason", refusal.reason())];
+                metrics::counter!("chasqui_edge_refused_frames_total", &labels).increment(1);
+                self.seat.reply(refusal.frame())
+            }
         }
     }
 
@@ -106,7 +114,7 @@ impl JsonDialect for Chat {
         Err("the token must stand in the request".to_owned())
     }
 
-    fn error(code: &str, message: &str) -> Utf8Bytes {
+    fn error(code: &str, message: &str) -> Text {
         let refusal = if code == Code::InvalidInput.as_str() {
             Refusal::Garbage
         } else {
@@ -115,21 +123,21 @@ impl JsonDialect for Chat {
         refusal.frame()
     }
 
-    fn heartbeat(_: u64) -> Option<Utf8Bytes> {
+    fn heartbeat(_: u64) -> Option<Text> {
         None
     }
 
-    fn token_expiring(expires_at_ms: i64) -> Utf8Bytes {
+    fn token_expiring(expires_at_ms: i64) -> Text {
         chat::token_expiring(expires_at_ms)
     }
 
-    fn token_refreshed(expires_at_ms: Option<i64>) -> Utf8Bytes {
+    fn token_refreshed(expires_at_ms: Option<i64>) -> Text {
         chat::token_refreshed(expires_at_ms)
     }
 }
 
 /// The answer to a frame, where there is one.
-type Answer = Result<Option<Utf8Bytes>, Refusal>;
+type Answer = Result<Option<Text>, Refusal>;
 
 impl Chat {
     async fn act(&mut self, command: Command) -> Answer {
@@ -198,7 +206,7 @@ impl Chat {
             tenant: identity.tenant.to_string(),
             conversation: identity.person.to_string(),
             user_id: identity.user.clone(),
-            user_name: identity.name.clone(),
+            user_name: identity.name.chars().take(NAME_CHARS_MAX).collect(),
         };
         Ok(self.seat.edge.bus.ask(CHATS_OPEN, &question, TraceContext::root()).await?)
     }
@@ -244,7 +252,8 @@ impl Chat {
         self.change(&conversation, closed).await
     }
 
-    /// Shows a chat as it stands after something was asked of it; the answer is for a client that was shown that before.
+    /// Shows a chat as it stands after something was asked of it; the answer is for a client that was shown that
+    /// before.
     async fn change(
         &self,
         conversation: &ConversationToken,

@@ -1,9 +1,16 @@
 //! Dialect `crm` on the JSON WebSocket: staff of a tenant.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
 
-use axum::extract::ws::Utf8Bytes;
 use chasqui_kit::Coded;
+use chasqui_proto::{
+    ConversationToken,
+    v1::{PersonKind, SenderType},
+};
+use chasqui_websocket::Text;
 
 use super::{Earlier, Entry, Introduction, JsonDialect, Obeyed, Seat};
 use crate::{
@@ -11,7 +18,7 @@ use crate::{
     close::CloseCode,
     dialect::{
         Dialect,
-        crm::{self, Command},
+        crm::{self, Command, Topic, Topics},
     },
     error::Error,
     event::Event,
@@ -21,12 +28,16 @@ use crate::{
     scope::Scope,
     service::Edge,
     speech,
+    typing::Typist,
 };
 
 /// A connected member of staff.
 pub(crate) struct Crm {
     seat: Seat,
     screen: Arc<Screen>,
+    typist: Typist,
+    /// The conversation it types in: as the client calls it, and its token.
+    typed_in: Option<(String, ConversationToken)>,
 }
 
 /// What the client shows: the member that its feed delivers to.
@@ -36,6 +47,8 @@ struct Screen {
     node: String,
     heartbeat_ms: u64,
     session: Box<str>,
+    /// What the client wants to be shown, as [`Topics`].
+    topics: AtomicU32,
 }
 
 impl Member for Screen {
@@ -45,6 +58,10 @@ impl Member for Screen {
     }
 
     fn deliver(&self, event: &Arc<Event>) {
+        let topics = Topics::of_bits(self.topics.load(Ordering::Relaxed));
+        if !topics.contain(Topic::of(&event.fact)) {
+            return;
+        }
         if let Some(frame) = event.frame(Dialect::Crm) {
             // A full outbox closes itself, and the socket's task sees that.
             let _ = self.outbox.push(frame.clone(), event.delivery());
@@ -65,14 +82,19 @@ impl JsonDialect for Crm {
         Ok(Entry { scope: Scope::Tenant(identity.tenant.clone()), wish: Wish::Live })
     }
 
+    fn kind(identity: &Identity) -> PersonKind {
+        if identity.is_active_agent() { PersonKind::Agent } else { PersonKind::Staff }
+    }
+
     fn open(mut seat: Seat) -> Self {
         let screen = Screen {
             outbox: seat.outbox.clone(),
             node: seat.edge.node.to_string(),
             heartbeat_ms: seat.edge.config.heartbeat_interval_ms,
             session: std::mem::take(&mut seat.session),
+            topics: AtomicU32::new(Topics::ALL.bits()),
         };
-        Self { seat, screen: Arc::new(screen) }
+        Self { seat, screen: Arc::new(screen), typist: Typist::default(), typed_in: None }
     }
 
     fn member(&self) -> Arc<dyn Member> {
@@ -97,19 +119,19 @@ impl JsonDialect for Crm {
         }
     }
 
-    fn error(code: &str, message: &str) -> Utf8Bytes {
+    fn error(code: &str, message: &str) -> Text {
         crm::error(code, message)
     }
 
-    fn heartbeat(seq: u64) -> Option<Utf8Bytes> {
+    fn heartbeat(seq: u64) -> Option<Text> {
         Some(crm::heartbeat(seq))
     }
 
-    fn token_expiring(expires_at_ms: i64) -> Utf8Bytes {
+    fn token_expiring(expires_at_ms: i64) -> Text {
         crm::token_expiring(expires_at_ms)
     }
 
-    fn token_refreshed(expires_at_ms: Option<i64>) -> Utf8Bytes {
+    fn token_refreshed(expires_at_ms: Option<i64>) -> Text {
         crm::token_refreshed(expires_at_ms)
     }
 }
@@ -117,7 +139,7 @@ impl JsonDialect for Crm {
 /// What a frame is answered with.
 enum Answer {
     Nothing,
-    Frame(Utf8Bytes),
+    Frame(Text),
     Refresh(String),
 }
 
@@ -128,6 +150,14 @@ impl Crm {
             Command::Ping => Answer::Frame(crm::pong()),
             Command::Connect { .. } => {
                 return Err(Error::Invalid("type: the connection stands already".to_owned()));
+            }
+            Command::Subscribe(topics) => {
+                self.screen.topics.store(topics.bits(), Ordering::Relaxed);
+                Answer::Frame(crm::subscribed(topics))
+            }
+            Command::Typing { conversation, typing } => {
+                self.type_in(conversation, typing).await?;
+                Answer::Nothing
             }
             Command::RefreshToken { token } => Answer::Refresh(token),
             Command::SendMessage { conversation, text, client_id } => {
@@ -140,5 +170,18 @@ impl Crm {
                 Answer::Nothing
             }
         })
+    }
+
+    /// Every keystroke says it, and most are in the conversation of the one before.
+    async fn type_in(&mut self, conversation: String, typing: bool) -> Result<(), Error> {
+        let Seat { edge, identity, .. } = &self.seat;
+        if self.typed_in.as_ref().is_none_or(|(name, _)| *name != conversation) {
+            let token = speech::conversation_named(&edge.bus, &identity.tenant, conversation.clone()).await?;
+            self.typed_in = Some((conversation, token));
+        }
+        if let Some((_, token)) = &self.typed_in {
+            self.typist.press(edge, identity, token, (SenderType::Agent, typing)).await;
+        }
+        Ok(())
     }
 }

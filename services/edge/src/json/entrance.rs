@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{Query, State, WebSocketUpgrade},
+    extract::{Query, State},
     http::{HeaderMap, header},
     response::Response,
 };
+use chasqui_websocket::Upgrade;
 use serde::Deserialize;
 
 use super::{Chat, Crm, Earlier, open::open};
@@ -79,7 +80,7 @@ pub(crate) async fn at_ws(
     State(edge): State<Arc<Edge>>,
     Query(parameters): Query<Parameters>,
     headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
+    upgrade: Upgrade,
 ) -> Response {
     let offered = if offers(&headers, CHAT_SUBPROTOCOL) { DialectName::Chat } else { DialectName::Crm };
     enter(edge, parameters, offered, &headers, upgrade).await
@@ -90,7 +91,7 @@ pub(crate) async fn at_root(
     State(edge): State<Arc<Edge>>,
     Query(parameters): Query<Parameters>,
     headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
+    upgrade: Upgrade,
 ) -> Response {
     let offered = if offers(&headers, CRM_SUBPROTOCOL) { DialectName::Crm } else { DialectName::Chat };
     enter(edge, parameters, offered, &headers, upgrade).await
@@ -101,7 +102,7 @@ async fn enter(
     parameters: Parameters,
     offered: DialectName,
     headers: &HeaderMap,
-    upgrade: WebSocketUpgrade,
+    upgrade: Upgrade,
 ) -> Response {
     let dialect = parameters.dialect.unwrap_or(offered);
     let asked = Asked::new(parameters, headers);

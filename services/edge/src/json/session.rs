@@ -5,10 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::extract::ws::{Message, WebSocket};
+use bytes::Bytes;
 use chasqui_kit::{Code, Coded};
-use futures::{SinkExt, StreamExt};
-use tokio::time::{Interval, MissedTickBehavior, timeout};
+use chasqui_websocket::{Error, Message, Text, WebSocket};
+use tokio::time::{Interval, MissedTickBehavior, error::Elapsed, timeout};
 
 use super::{JsonDialect, Obeyed};
 use crate::{
@@ -22,6 +22,13 @@ use crate::{
 
 /// How long one write to a socket may take before the client counts as gone.
 pub(super) const WRITE_WAIT: Duration = Duration::from_secs(10);
+
+/// Who has joined its feed, and how that reaches it.
+pub(super) struct Joined {
+    pub(super) identity: Arc<Identity>,
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) membership: Membership,
+}
 
 /// A connected socket.
 pub(super) struct Session<'a, D> {
@@ -44,9 +51,7 @@ impl<'a, D: JsonDialect> Session<'a, D> {
         edge: &'a Arc<Edge>,
         socket: &'a mut WebSocket,
         dialect: &'a mut D,
-        identity: Arc<Identity>,
-        outbox: Arc<Outbox>,
-        membership: Membership,
+        Joined { identity, outbox, membership }: Joined,
     ) -> Self {
         let lease = edge.leases.hold(identity.expires_at_ms, &outbox, D::token_expiring);
         let (pace, heard) = (Pace::default(), Instant::now());
@@ -54,7 +59,7 @@ impl<'a, D: JsonDialect> Session<'a, D> {
     }
 
     /// Until somebody ends it; the code to close with.
-    pub(super) async fn run(mut self) -> CloseCode {
+    pub(super) async fn run(&mut self) -> CloseCode {
         let mut heartbeat = self.edge.heartbeat();
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -67,7 +72,7 @@ impl<'a, D: JsonDialect> Session<'a, D> {
     async fn step(&mut self, heartbeat: &mut Interval) -> Result<(), CloseCode> {
         tokio::select! {
             () = self.outbox.ready() => self.flush().await,
-            frame = self.socket.next() => {
+            frame = self.socket.recv() => {
                 self.heard = Instant::now();
                 match frame {
                     Some(Ok(Message::Text(text))) => Box::pin(self.obey(&text)).await,
@@ -85,7 +90,7 @@ impl<'a, D: JsonDialect> Session<'a, D> {
                     Some(Err(error)) => Err(code_of(&error)),
                 }
             }
-            _ = heartbeat.tick() => self.beat().await,
+            _ = heartbeat.tick() => Box::pin(self.beat()).await,
         }
     }
 
@@ -116,7 +121,7 @@ impl<'a, D: JsonDialect> Session<'a, D> {
         }
     }
 
-    fn reply(&self, frame: axum::extract::ws::Utf8Bytes) -> Result<(), CloseCode> {
+    fn reply(&self, frame: Text) -> Result<(), CloseCode> {
         self.outbox.push(frame, Delivery::Reply).map(drop).map_err(|_| CloseCode::SLOW_CONSUMER)
     }
 
@@ -127,18 +132,12 @@ impl<'a, D: JsonDialect> Session<'a, D> {
         }
         let mut frames: Vec<Frame> = Vec::new();
         let batch = self.outbox.take_batch(&mut frames);
-        let write = async {
-            for frame in frames {
-                self.socket.feed(frame.into()).await?;
-            }
-            // A pong comes back with what its ping carried: what stood before the ping has arrived.
-            if let Some(Batch { position, durable: true }) = batch {
-                self.socket.feed(Message::Ping(position.to_be_bytes().to_vec().into())).await?;
-            }
-            self.socket.flush().await
-        };
+        // A pong comes back with what its ping carried: what stood before the ping has arrived.
+        if let Some(Batch { position, durable: true }) = batch {
+            frames.push(Frame::ping(position.to_be_bytes().to_vec()));
+        }
         self.written = batch.map_or(self.written, |batch| batch.position);
-        written(&timeout(WRITE_WAIT, write).await)
+        written(&timeout(WRITE_WAIT, self.socket.write(&mut frames)).await)
     }
 
     fn confirm(&mut self, position: &[u8]) {
@@ -158,17 +157,13 @@ impl<'a, D: JsonDialect> Session<'a, D> {
         self.flush().await?;
         // A heartbeat's position covers everything before it: not to be said while some of that still waits.
         let heartbeat = if self.outbox.is_empty() { D::heartbeat(seq) } else { None };
-        let write = async {
-            if let Some(frame) = heartbeat {
-                self.socket.feed(Message::Text(frame)).await?;
-            }
-            self.socket.send(Message::Ping(bytes::Bytes::new())).await
-        };
-        written(&timeout(WRITE_WAIT, write).await)
+        let mut frames: Vec<Frame> = heartbeat.map(Frame::text).into_iter().collect();
+        frames.push(Frame::ping(Bytes::new()));
+        written(&timeout(WRITE_WAIT, self.socket.write(&mut frames)).await)
     }
 }
 
-fn written(result: &Result<Result<(), axum::Error>, tokio::time::error::Elapsed>) -> Result<(), CloseCode> {
+fn written(result: &Result<Result<(), Error>, Elapsed>) -> Result<(), CloseCode> {
     match result {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) => Err(CloseCode::CLIENT_LEFT),
@@ -177,14 +172,10 @@ fn written(result: &Result<Result<(), axum::Error>, tokio::time::error::Elapsed>
 }
 
 /// What a broken frame means.
-fn code_of(error: &axum::Error) -> CloseCode {
-    let text = error.to_string();
-    // The library behind axum names its error only in words.
-    if text.contains("too long") || text.contains("too big") || text.contains("exceeds") {
-        CloseCode::FRAME_TOO_LARGE
-    } else if text.contains("protocol") || text.contains("UTF-8") || text.contains("utf-8") {
-        CloseCode::PROTOCOL_ERROR
-    } else {
-        CloseCode::CLIENT_LEFT
+fn code_of(error: &Error) -> CloseCode {
+    match error {
+        Error::TooLarge { .. } | Error::InflatesTooLarge { .. } => CloseCode::FRAME_TOO_LARGE,
+        Error::Protocol(_) | Error::NotUtf8 | Error::NotDeflate => CloseCode::PROTOCOL_ERROR,
+        Error::Ended | Error::Closed | Error::Io(_) => CloseCode::CLIENT_LEFT,
     }
 }

@@ -114,7 +114,7 @@ mod tests {
         let verdicts: Vec<Verdict> = (0..120).map(|tick| judged(&mut greedy, tick * 100)).collect();
         assert_eq!(verdicts[..2], [Verdict::Pass, Verdict::Pass]);
         assert!(matches!(verdicts[2], Verdict::Refuse(_)));
-        assert_eq!(verdicts.iter().position(|verdict| *verdict == Verdict::Close), Some(103));
+        assert_eq!(verdicts.iter().position(|verdict| *verdict == Verdict::Close), Some(102));
         for burst in 0..10 {
             for frame in 0..5 {
                 assert_ne!(judged(&mut hasty, burst * 3_000 + frame), Verdict::Close, "it rests in between");

@@ -10,11 +10,15 @@ use chasqui_proto::{
 use prost::Message;
 use tokio::{select, sync::mpsc};
 
-use super::{neighbours::Neighbour, segment, sequence::Sequence};
+use super::{
+    neighbours::Neighbour,
+    segment,
+    sequence::{Sequence, WINDOW},
+};
 use crate::engineio::{Bridge, Carried};
 
 /// Segments of one bridge that nobody has looked at: what the window allows, as much again of confirmations, the last.
-pub(super) const SEGMENTS_MAX: usize = 2 * super::sequence::WINDOW as usize + 1;
+pub(super) const SEGMENTS_MAX: usize = 2 * WINDOW + 1;
 
 /// One end of a bridge and the way to the other.
 pub(super) struct Carrier {
@@ -80,9 +84,8 @@ impl Carrier {
             }
         }
         match self.wait().await {
-            Happened::NeighbourGone => Err(End::Quiet),
+            Happened::NeighbourGone | Happened::Given { last: true } => Err(End::Quiet),
             Happened::Arrived(segment) => self.arrived(segment),
-            Happened::Given { last: true } => Err(End::Quiet),
             Happened::Given { last: false } => self.given().await,
             Happened::Said(carried) => {
                 self.unsent.extend(segment::of_carried(carried.unwrap_or(Carried::Closed(None))));
@@ -156,21 +159,20 @@ impl Carrier {
     async fn send_unnumbered(&mut self, segment: BridgeSegment) -> Result<(), End> {
         let (bridge, received) = (self.id.clone(), self.sequence.tell());
         let segment = BridgeSegment { bridge, received, ..segment };
-        publish(&self.bus, &self.name, self.neighbour.name(), segment).await
+        let forward = Forward { what: Some(What::Segment(segment)) };
+        // With this node as who to tell that the bridge is unknown there.
+        let (to, reply) = (subject::edge_engineio(self.neighbour.name()), subject::edge_engineio(&self.name));
+        let sent = self.bus.client().publish_with_reply(
+            to.as_str().to_owned(),
+            reply.as_str().to_owned(),
+            forward.encode_to_vec().into(),
+        );
+        select! {
+            sent = sent => sent.map_err(|error| {
+                tracing::warn!(%error, "a segment was not sent; its WebSocket is closed");
+                End::Tell(segment::closed(None))
+            }),
+            () = self.neighbour.gone() => Err(End::Quiet),
+        }
     }
-}
-
-/// Sends a segment to a node, with this one as who to tell that the bridge is unknown there.
-async fn publish(bus: &Bus, from: &NodeToken, to: &NodeToken, segment: BridgeSegment) -> Result<(), End> {
-    let forward = Forward { what: Some(What::Segment(segment)) };
-    let (to, reply) = (subject::edge_engineio(to), subject::edge_engineio(from));
-    let sent = bus.client().publish_with_reply(
-        to.as_str().to_owned(),
-        reply.as_str().to_owned(),
-        forward.encode_to_vec().into(),
-    );
-    sent.await.map_err(|error| {
-        tracing::warn!(%error, "a segment was not sent; its WebSocket is closed");
-        End::Quiet
-    })
 }

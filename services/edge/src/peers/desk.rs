@@ -170,9 +170,12 @@ impl NatsPeers {
             Err(_) => (ForwardOutcome::BadRequest, String::new()),
         };
         let answer = ForwardAnswer { outcome: outcome.into(), payload };
-        if let Err(error) = self.bus.client().publish(reply, answer.encode_to_vec().into()).await {
-            // The client's request runs out, and the client begins anew.
-            tracing::warn!(%error, "an answer for another node's client was not sent");
+        if let Err(error) = self.bus.client().publish(reply.clone(), answer.encode_to_vec().into()).await {
+            tracing::warn!(%error, "an answer for another node's client was not sent; the client begins anew");
+            // Perhaps it was too large; this one is not. If the broker is away, the client's request runs out.
+            let refused =
+                ForwardAnswer { outcome: ForwardOutcome::BadRequest.into(), payload: String::new() };
+            let _ = self.bus.client().publish(reply, refused.encode_to_vec().into()).await;
         }
     }
 }

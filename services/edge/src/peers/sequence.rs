@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 /// How many segments an end sends before the other has worked them off.
-pub(super) const WINDOW: u64 = 8;
+pub(super) const WINDOW: usize = 8;
 
 /// One end's count of what it sent and what it was sent. Pure.
 #[derive(Debug, Default)]
@@ -25,7 +25,7 @@ pub(super) struct Gap;
 impl Sequence {
     /// Whether one more segment may be sent now.
     pub(super) fn may_send(&self) -> bool {
-        self.sent - self.confirmed < WINDOW
+        self.sent - self.confirmed < WINDOW as u64
     }
 
     /// The number of the next segment.
@@ -49,7 +49,7 @@ impl Sequence {
         if number == 0 {
             return Ok(false);
         }
-        if number != self.arrived + 1 || self.arrived - self.worked_off >= WINDOW {
+        if number != self.arrived + 1 || self.arrived - self.worked_off >= WINDOW as u64 {
             return Err(Gap);
         }
         self.arrived = number;
@@ -60,7 +60,7 @@ impl Sequence {
     /// wait.
     pub(super) fn work_off(&mut self) -> bool {
         self.worked_off += 1;
-        self.worked_off - self.told >= WINDOW / 2
+        self.worked_off - self.told >= WINDOW as u64 / 2
     }
 }
 
@@ -86,7 +86,7 @@ mod tests {
         while end.may_send() {
             end.send();
         }
-        assert_eq!(end.sent, WINDOW);
+        assert_eq!(end.sent, WINDOW as u64);
         assert_eq!(end.arrive(0, 1), Ok(false));
         assert!(end.may_send());
         assert_eq!(end.arrive(0, 0), Err(Gap), "a confirmation is never taken back");
@@ -95,10 +95,10 @@ mod tests {
     #[test]
     fn who_does_not_wait_is_cut_off() {
         let mut end = Sequence::default();
-        assert!((1..=WINDOW).all(|number| end.arrive(number, 0) == Ok(true)));
-        assert_eq!(end.arrive(WINDOW + 1, 0), Err(Gap));
+        assert!((1..=WINDOW as u64).all(|number| end.arrive(number, 0) == Ok(true)));
+        assert_eq!(end.arrive(WINDOW as u64 + 1, 0), Err(Gap));
         end.work_off();
-        assert_eq!(end.arrive(WINDOW + 1, 0), Ok(true));
+        assert_eq!(end.arrive(WINDOW as u64 + 1, 0), Ok(true));
     }
 
     proptest! {

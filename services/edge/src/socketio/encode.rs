@@ -2,8 +2,8 @@
 
 use std::fmt::Display;
 
-use axum::extract::ws::Utf8Bytes;
 use bytes::Bytes;
+use chasqui_websocket::Text;
 use serde::Serialize;
 use serde::ser::Error as _;
 use serde_json::json;
@@ -13,7 +13,7 @@ use super::{Pid, ROOT, Refusal};
 use crate::outbox::Frame;
 
 /// An event with one argument in the root namespace: `42["name",argument]`. Encode once, push to many.
-pub fn encode_event(name: &str, argument: &impl Serialize) -> Result<Utf8Bytes, serde_json::Error> {
+pub fn encode_event(name: &str, argument: &impl Serialize) -> Result<Text, serde_json::Error> {
     encode_event_in(ROOT, name, argument)
 }
 
@@ -22,13 +22,13 @@ pub fn encode_event_in(
     namespace: &str,
     name: &str,
     argument: &impl Serialize,
-) -> Result<Utf8Bytes, serde_json::Error> {
+) -> Result<Text, serde_json::Error> {
     packet("2", namespace, "", &(name, argument))
 }
 
 /// An encoded event with an offset as one more argument: where its client is once it has seen the event (see [`Pid`]).
 /// `offset` must need no escapes in JSON.
-pub fn with_offset(event: &str, offset: &str) -> Utf8Bytes {
+pub fn with_offset(event: &str, offset: &str) -> Text {
     debug_assert!(!offset.contains(['"', '\\']) && !offset.chars().any(char::is_control), "{offset:?}");
     let arguments = event.strip_suffix(']').expect("an event ends with its list of arguments");
     format!("{arguments},\"{offset}\"]").into()
@@ -66,12 +66,12 @@ pub(super) fn ack(
     Ok(together(text, attachments))
 }
 
-fn together(text: Utf8Bytes, attachments: Vec<Bytes>) -> Vec<Frame> {
+fn together(text: Text, attachments: Vec<Bytes>) -> Vec<Frame> {
     std::iter::once(text.into()).chain(attachments.into_iter().map(Frame::from)).collect()
 }
 
 /// `40{"sid":…}`, with a `pid` where the connection can be recovered.
-pub(super) fn connected(namespace: &str, socket_id: &str, pid: Option<&Pid>) -> Utf8Bytes {
+pub(super) fn connected(namespace: &str, socket_id: &str, pid: Option<&Pid>) -> Text {
     let payload = match pid {
         Some(pid) => json!({ "sid": socket_id, "pid": pid.as_str() }),
         None => json!({ "sid": socket_id }),
@@ -80,7 +80,7 @@ pub(super) fn connected(namespace: &str, socket_id: &str, pid: Option<&Pid>) -> 
 }
 
 /// `44{"message":…,"data":…}`
-pub(super) fn refused(namespace: &str, refusal: &Refusal) -> Utf8Bytes {
+pub(super) fn refused(namespace: &str, refusal: &Refusal) -> Text {
     let mut error = json!({ "message": refusal.message });
     if let Some(data) = &refusal.data {
         error["data"] = data.clone();
@@ -89,9 +89,9 @@ pub(super) fn refused(namespace: &str, refusal: &Refusal) -> Utf8Bytes {
 }
 
 /// `41`: the server ends the namespace, and the client does not come back by itself.
-pub(super) fn disconnected(namespace: &str) -> Utf8Bytes {
+pub(super) fn disconnected(namespace: &str) -> Text {
     match namespace {
-        ROOT => Utf8Bytes::from_static("41"),
+        ROOT => Text::from_static("41"),
         other => format!("41{other},").into(),
     }
 }
@@ -101,7 +101,7 @@ fn packet(
     namespace: &str,
     id: impl Display,
     payload: &impl Serialize,
-) -> Result<Utf8Bytes, serde_json::Error> {
+) -> Result<Text, serde_json::Error> {
     let payload = serde_json::to_string(payload)?;
     let text = match namespace {
         ROOT => format!("4{kind}{id}{payload}"),

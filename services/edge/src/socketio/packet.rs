@@ -230,6 +230,30 @@ mod tests {
 
     proptest! {
         #[test]
+        fn a_packet_with_a_character_put_in_or_taken_out_is_read_or_refused(
+            packet in prop::sample::select(vec![
+                r#"0/chat,{"token":"1"}"#, r#"2456["a","ñ🦙"]"#, r#"2/chat,7["a",{"b":[1]}]"#, "1/chat,", "37[true]",
+                r#"52-/chat,9["a",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]"#,
+            ]),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), prop::option::of(any::<char>())), 1..4),
+        ) {
+            let mut characters: Vec<char> = packet.chars().collect();
+            for (index, put) in changes {
+                if characters.is_empty() {
+                    break;
+                }
+                let place = index.index(characters.len());
+                match put {
+                    Some(put) => characters.insert(place, put),
+                    None => drop(characters.remove(place)),
+                }
+            }
+            if let Ok(packet) = Packet::parse(&characters.into_iter().collect::<String>()) {
+                prop_assert!(packet.attachments() <= ATTACHMENTS_MAX);
+            }
+        }
+
+        #[test]
         fn no_text_makes_the_parser_panic(text in ".{0,200}") {
             let _ = Packet::parse(&text);
         }

@@ -1,7 +1,7 @@
 //! What reaches users and agents beside each other's words, and what reaches them later.
 
 use chasqui_kit::{TraceContext, publish::Fact};
-use chasqui_proto::{service::MESSAGES_UNDELIVERED, subject, v1};
+use chasqui_proto::{service::CHATS_OPEN, subject, v1};
 use futures::StreamExt;
 use prost::Message as _;
 use serde_json::json;
@@ -96,16 +96,6 @@ async fn ben_44_what_was_written_while_a_user_was_away_is_shown_until_it_has_arr
     };
     answer(&mut agent, "u1", "¿sigue ahí?").await;
     let sent = expect(&mut agent, "chat_message").await;
-    // Persistence has stored nothing yet: the node finds the message in the stream.
-    let mut asked = office.world.bus.client().subscribe(MESSAGES_UNDELIVERED.subject).await.unwrap();
-    let client = office.world.bus.client().clone();
-    tokio::spawn(async move {
-        while let Some(question) = asked.next().await {
-            let page = v1::UndeliveredPage::default().encode_to_vec();
-            client.publish(question.reply.unwrap(), page.into()).await.unwrap();
-        }
-    });
-    office.world.bus.barrier().await.unwrap();
     let mut user = office.user("u1").await;
     assert_eq!(expect(&mut user, "chat_message").await["message_id"], sent["message_id"]);
     expect(&mut user, "new_message").await;
@@ -185,5 +175,64 @@ async fn ben_41_42_43_appointments_payments_and_announcements_reach_whom_they_co
     office.announce("default", "maintenance").await;
     for client in [&mut user, &mut agent] {
         expect(client, "maintenance").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ben_21_a_message_that_is_heard_before_its_chat_is_shown_with_the_chat() {
+    let office = Office::open().await;
+    let mut agent = office.agent("u9").await;
+    let early = v1::Message {
+        id: uuid::Uuid::now_v7().to_string(),
+        tenant: "default".to_owned(),
+        conversation: person("u1").to_string(),
+        direction: v1::Direction::In.into(),
+        sender_type: v1::SenderType::User.into(),
+        text: "llegué antes".to_owned(),
+        ..v1::Message::default()
+    };
+    let subject = subject::messages_in(&office.world.tenant, &person("u1"));
+    let fact = Fact::new(subject, &early, early.id.clone(), TraceContext::root());
+    office.world.bus.publish(fact).await.unwrap();
+    let question = v1::OpenChat {
+        tenant: "default".to_owned(),
+        conversation: person("u1").to_string(),
+        user_id: "u1".to_owned(),
+        ..v1::OpenChat::default()
+    };
+    office.world.bus.ask(CHATS_OPEN, &question, TraceContext::root()).await.unwrap();
+    expect(&mut agent, "chat_assigned").await;
+    assert_eq!(expect(&mut agent, "chat_message").await["message"], "llegué antes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_is_shown_what_was_written_while_the_chat_waited_for_it() {
+    let office = Office::open().await;
+    office.desk.nobody_is_free();
+    let mut inbox = {
+        let subject = subject::messages_in(&office.world.tenant, &person("u1"));
+        office.world.bus.client().subscribe(subject.as_str().to_owned()).await.unwrap()
+    };
+    let mut user = office.user("u1").await;
+    for text in ["¿hay alguien?", "es urgente"] {
+        write(&mut user, "u1", text).await;
+        let heard = timeout(DEADLINE, inbox.next()).await.unwrap().unwrap();
+        let shown = loop {
+            let frame = event(&mut user).await;
+            if frame["event"] == "chat_message" {
+                break frame;
+            }
+            assert_eq!(frame["event"], "chat_opened");
+        };
+        office.desk.store(shown["seq"].as_u64().unwrap(), v1::Message::decode(heard.payload).unwrap());
+    }
+    let mut agent = office.agent("u9").await;
+    write(&mut user, "u1", "sigo aquí").await;
+    expect(&mut user, "chat_message").await;
+    office.desk.assign("u1", "a1", "u9").await;
+    expect(&mut agent, "chat_assigned").await;
+    for text in ["¿hay alguien?", "es urgente", "sigo aquí"] {
+        assert_eq!(expect(&mut agent, "chat_message").await["message"], text);
+        expect(&mut agent, "new_message").await;
     }
 }

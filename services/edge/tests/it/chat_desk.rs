@@ -9,7 +9,9 @@ use chasqui_kit::{Bus, TraceContext, publish::Fact, serve::Responder};
 use chasqui_proto::{
     ConversationId, ConversationToken, Tenant,
     address::parse_address,
-    service::{CHATS_CLOSE, CHATS_GET, CHATS_LIST, CHATS_OPEN, PERSISTENCE},
+    service::{
+        CHATS_CLOSE, CHATS_GET, CHATS_LIST, CHATS_OPEN, MESSAGES_LIST, MESSAGES_UNDELIVERED, PERSISTENCE,
+    },
     stream, subject, v1,
 };
 use prost::Message as _;
@@ -24,6 +26,8 @@ pub(crate) struct Desk {
     chats: Arc<Mutex<HashMap<(String, String), v1::Chat>>>,
     /// Agent id and user id of who is given the next chat.
     free: Arc<Mutex<Option<(String, String)>>>,
+    /// What persistence has stored, of whatever conversation.
+    stored: Arc<Mutex<Vec<v1::StoredMessage>>>,
     /// Answers as long as the desk is there.
     _responder: Arc<Responder>,
 }
@@ -107,7 +111,20 @@ impl Desk {
             }
         };
         responder.endpoint(CHATS_CLOSE, closed).await.unwrap();
-        Self { bus: world.bus.clone(), chats, free, _responder: Arc::new(responder) }
+        // It has stored nothing yet: nodes find what waits for a user in the stream.
+        let waiting = |_: v1::ListUndelivered, _| async { Ok::<_, Refused>(v1::UndeliveredPage::default()) };
+        responder.endpoint(MESSAGES_UNDELIVERED, waiting).await.unwrap();
+        let stored: Arc<Mutex<Vec<v1::StoredMessage>>> = Arc::default();
+        let known = stored.clone();
+        let messages = move |question: v1::ListMessages, _| {
+            let of_it = |stored: &&v1::StoredMessage| {
+                stored.message.as_ref().is_some_and(|message| message.conversation == question.conversation)
+            };
+            let messages = known.lock().unwrap().iter().filter(of_it).rev().cloned().collect();
+            async move { Ok::<_, Refused>(v1::MessagePage { messages, next: String::new() }) }
+        };
+        responder.endpoint(MESSAGES_LIST, messages).await.unwrap();
+        Self { bus: world.bus.clone(), chats, free, stored, _responder: Arc::new(responder) }
     }
 
     /// Who is given the next chats.
@@ -115,12 +132,24 @@ impl Desk {
         *self.free.lock().unwrap() = Some((agent.to_owned(), user.to_owned()));
     }
 
-    /// Gives the open chat of a user to an agent.
+    /// Nobody is given the next chats.
+    pub(crate) fn nobody_is_free(&self) {
+        *self.free.lock().unwrap() = None;
+    }
+
+    /// A message that is stored, at its place in the stream.
+    pub(crate) fn store(&self, seq: u64, message: v1::Message) {
+        let status = v1::Status::Sent.into();
+        self.stored.lock().unwrap().push(v1::StoredMessage { message: Some(message), status, seq });
+    }
+
+    /// Gives the open chat of a user to an agent, long after it was opened.
     pub(crate) async fn assign(&self, user: &str, agent: &str, agent_user: &str) {
         let chat = change(&self.chats, &("default".to_owned(), person(user).to_string()), |chat| {
             chat.status = v1::ChatStatus::Assigned.into();
             chat.agent_id = agent.to_owned();
             chat.agent_user_id = agent_user.to_owned();
+            chat.assigned_at_ms = chat.opened_at_ms + 60_000;
         });
         tell(&self.bus, chat.unwrap()).await;
     }

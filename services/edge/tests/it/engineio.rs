@@ -32,6 +32,13 @@ async fn get(server: &EchoServer, query: &str) -> (u16, String) {
     (response.status().as_u16(), response.text().await.unwrap())
 }
 
+/// Whether the server has the session that opened with this packet.
+pub(crate) async fn knows(server: &EchoServer, open: &str) -> bool {
+    let handshake: Value = serde_json::from_str(open.strip_prefix('0').unwrap()).unwrap();
+    let (_, refusal) = get(server, &polling(handshake["sid"].as_str().unwrap())).await;
+    !refusal.contains("Session ID unknown")
+}
+
 async fn post(server: &EchoServer, sid: &str, body: impl Into<reqwest::Body>) -> (u16, String) {
     let url = endpoint(server, &polling(sid));
     let response = reqwest::Client::new().post(url).body(body).send().await.unwrap();
@@ -170,6 +177,16 @@ async fn a_close_packet_ends_the_session_and_frees_the_hanging_get() {
 }
 
 #[tokio::test]
+async fn a_close_packet_closes_a_websocket_at_once() {
+    let server = EchoServer::start(Settings::default()).await;
+    let mut socket = open_websocket(&server, "EIO=4&transport=websocket").await;
+    text(&mut socket).await;
+    say(&mut socket, "1").await;
+    let closed = timeout(Duration::from_secs(1), close_code(&mut socket));
+    assert_eq!(closed.await, Ok(Some(1000)));
+}
+
+#[tokio::test]
 async fn garbage_ends_the_session() {
     let server = EchoServer::start(Settings::default()).await;
     let sid = join_polling(&server).await;
@@ -239,8 +256,8 @@ async fn polling_moves_to_a_websocket_and_nothing_is_lost() {
     assert!(text(&mut socket).await.contains(r#""arguments":[2]"#));
 
     assert_eq!(get(&server, &polling(&sid)).await.0, 400, "polling is over");
-    let url = endpoint(&server, &upgrade).replace("http", "ws");
-    assert!(connect_async(url).await.is_err(), "there is no second upgrade");
+    let mut second = open_websocket(&server, &upgrade).await;
+    assert_eq!(close_code(&mut second).await, Some(1000), "there is no second upgrade");
     say(&mut socket, "42[\"still\",3]").await;
     assert!(text(&mut socket).await.contains(r#""arguments":[3]"#));
 }
@@ -291,6 +308,5 @@ async fn a_stopped_server_closes_its_sessions_and_takes_no_more() {
     assert_eq!(close_code(&mut socket).await, Some(4000));
     drop(socket);
     timeout(DEADLINE, server.server.ended()).await.expect("every session ends");
-    assert_eq!(server.server.sessions(), 0);
     assert_eq!(get(&server, "EIO=4&transport=polling").await.0, 503);
 }

@@ -3,6 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
 mod any_node;
+mod auth;
+mod drain;
+mod garbage;
 mod cable;
 mod chat;
 mod chat_delivery;
@@ -10,13 +13,19 @@ mod chat_desk;
 mod chat_front_end;
 mod chat_office;
 mod cluster;
+mod device;
+mod docs;
 mod echo;
 mod engineio;
+mod limits;
+mod presence;
+mod poll;
 mod proxy;
 mod recovery;
 mod rest;
 mod socketio;
 mod socketio_client;
+mod sse;
 mod staff;
 mod tap;
 mod widget;

@@ -12,7 +12,7 @@ const OPEN: &[(&str, &str)] = &[("widget_anonymous", "true")];
 /// Two nodes behind a proxy that sends each request to the other one.
 struct Nodes {
     world: World,
-    _nodes: [Node; 2],
+    _edges: [Node; 2],
     proxy: Proxy,
 }
 
@@ -21,7 +21,7 @@ impl Nodes {
         let world = World::start().await;
         let nodes = [Node::start(&world, "one", OPEN).await, Node::start(&world, "two", OPEN).await];
         let proxy = Proxy::start(&nodes.each_ref().map(|node| node.address), |_, before| before).await;
-        Self { world, _nodes: nodes, proxy }
+        Self { world, _edges: nodes, proxy }
     }
 
     fn widget(&self, transports: &str) -> Client {

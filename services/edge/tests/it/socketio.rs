@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::echo::{DEADLINE, EchoServer, Seen};
-use crate::engineio::{close_code, open_websocket, say, text};
+use crate::engineio::{close_code, knows, open_websocket, say, text};
 
 const WEBSOCKET: &str = "EIO=4&transport=websocket";
 
@@ -107,10 +107,12 @@ async fn the_pong_confirms_what_was_sent_before_it() {
 async fn a_client_that_leaves_while_it_connects_is_disconnected_exactly_once() {
     let server = EchoServer::start(Settings::default()).await;
     let mut socket = open_websocket(&server, &format!("{WEBSOCKET}&wait=1")).await;
+    let open = text(&mut socket).await;
     say(&mut socket, "40").await;
     assert_eq!(server.seen().await, Seen::Connecting);
+    assert!(knows(&server, &open).await);
     drop(socket);
-    let gone = async || (server.server.sessions() == 0).then_some(());
+    let gone = async || (!knows(&server, &open).await).then_some(());
     wait_for(DEADLINE, "the server notices that the client left", gone).await;
     assert!(server.is_quiet().await, "the application is not called while its connect runs");
     server.open_gate();

@@ -2,7 +2,8 @@
 
 use chasqui_testkit::wait_for;
 use futures::StreamExt;
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use crate::cable::Cable;
 use crate::world::{Client, DEADLINE, Node, World, jwt};
@@ -200,4 +201,102 @@ async fn a_node_that_stops_sends_its_clients_to_another() {
     client.frame().await;
     node.stop().await;
     assert_eq!(client.close_code().await, 4000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn crm_12_a_client_is_shown_the_types_of_events_it_chose() {
+    let world = World::start().await;
+    let node = Node::start(&world, "one", &[]).await;
+    let mut client = node.staff("default", None).await;
+    client.frame().await;
+    let subscribe = |types: &Value| json!({ "type": "subscribe", "data": { "types": types } });
+    client.say(&subscribe(&json!(["message_status_updated"]))).await;
+    let answer = json!({ "type": "subscribed", "data": { "types": ["message_status_updated"] } });
+    assert_eq!(client.frame().await, answer);
+    world.contact_writes("5491100000001", "not shown").await;
+    client.say(&subscribe(&json!(["dance"]))).await;
+    assert_eq!(client.frame().await["data"]["code"], "invalid_input");
+    // The message is in the feed by the time that a later one is shown.
+    let mut other = node.staff("default", None).await;
+    other.frame().await;
+    world.contact_writes("5491100000001", "not shown either").await;
+    other.messages(1).await;
+    client.say(&subscribe(&Value::Null)).await;
+    assert_eq!(client.frame().await["type"], "subscribed", "nothing was shown meanwhile");
+    let seq = world.contact_writes("5491100000001", "shown").await;
+    assert_eq!(client.messages(1).await, [("shown".to_owned(), seq)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn crm_28_a_flood_is_answered_dropped_and_in_the_end_closed() {
+    let world = World::start().await;
+    let node = Node::start(&world, "one", &[("frames_per_second_max", "5")]).await;
+    let mut client = node.staff("default", None).await;
+    client.frame().await;
+    for _ in 0..30 {
+        client.say(&json!({ "type": "ping" })).await;
+    }
+    let mut refused = 0;
+    for _ in 0..30 {
+        let answer = client.frame().await;
+        if answer["type"] == "error" {
+            assert_eq!(answer["data"]["code"], "rate_limited", "{answer}");
+            refused += 1;
+        }
+    }
+    assert!((15..=20).contains(&refused), "ten at once and five a second: {refused} refused");
+    // Somebody who goes on is closed, and told not to come back by itself.
+    let (mut says, mut hears) = client.split();
+    let flood = tokio::spawn(async move { while says.say(r#"{"type":"ping"}"#).await {} });
+    assert_eq!(hears.close_code().await, 4505);
+    flood.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_of_connections_is_let_in_at_the_steady_rate_and_told_when_to_come_back() {
+    let world = World::start().await;
+    let node = Node::start(&world, "one", &[("handshakes_per_second_max", "1")]).await;
+    let connect = async || {
+        let request = reqwest::Client::new()
+            .get(format!("http://{}/ws", node.address))
+            .header("connection", "upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+        request.send().await.unwrap()
+    };
+    for _ in 0..5 {
+        assert_eq!(connect().await.status(), 101);
+    }
+    let refused = connect().await;
+    assert_eq!(refused.status(), 503);
+    let retry: u32 = refused.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=5).contains(&retry));
+    let page = reqwest::get(format!("http://{}/api/conversations", node.address)).await.unwrap();
+    assert_eq!(page.status(), 401, "requests that open nothing are not held back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn crm_27_frames_are_compressed_for_whoever_asks_and_only_then() {
+    let world = World::start().await;
+    let node = Node::start(&world, "one", &[("compression", "true")]).await;
+    let agreed = async |offer: Option<&'static str>| {
+        let mut request = format!("ws://{}/ws?token={}", node.address, jwt(&json!({ "id": 7 })))
+            .into_client_request()
+            .unwrap();
+        if let Some(offer) = offer {
+            request.headers_mut().insert("sec-websocket-extensions", offer.parse().unwrap());
+        }
+        let (_, answer) = tokio_tungstenite::connect_async(request).await.unwrap();
+        answer.headers().get("sec-websocket-extensions").map(|value| value.to_str().unwrap().to_owned())
+    };
+    assert_eq!(agreed(None).await, None);
+    let answer = agreed(Some("permessage-deflate; client_max_window_bits")).await.unwrap();
+    assert!(answer.starts_with("permessage-deflate"), "{answer}");
+    let plain = Node::start(&world, "two", &[]).await;
+    let url = format!("ws://{}/ws", plain.address);
+    let mut request = url.into_client_request().unwrap();
+    request.headers_mut().insert("sec-websocket-extensions", "permessage-deflate".parse().unwrap());
+    let (_, answer) = tokio_tungstenite::connect_async(request).await.unwrap();
+    assert!(answer.headers().get("sec-websocket-extensions").is_none(), "it is off by default");
 }

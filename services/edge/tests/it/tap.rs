@@ -5,6 +5,7 @@ use std::time::Duration;
 use chasqui_kit::{TraceContext, request::RequestError};
 use chasqui_proto::{subject, v1};
 use chasqui_testkit::wait_for;
+use futures::StreamExt;
 use serde_json::{Value, json};
 
 use crate::cable::Cable;
@@ -108,8 +109,12 @@ async fn contacts_on_a_tap_miss_nothing_while_the_node_had_lost_the_broker() {
     let world = World::start().await;
     let cable = Cable::to(world.nats.port()).await;
     let node = Node::start_behind(&cable, &world, "one").await;
+    let mut reads = world.bus.client().subscribe("$JS.API.DIRECT.GET.MESSAGES").await.unwrap();
+    world.bus.barrier().await.unwrap();
     let mut staff = node.staff("default", None).await;
     staff.frame().await;
+    // The look that is taken soon after a tap went live is over: it cannot be what finds the messages.
+    tokio::time::timeout(DEADLINE, reads.next()).await.expect("the tap looks a second time").unwrap();
     let mut widgets = [widget(&node, NUMBERS[0]).await, widget(&node, NUMBERS[1]).await];
     cable.cut();
     for index in 0..10 {

@@ -16,7 +16,10 @@ use chasqui_kit::{
 };
 use chasqui_proto::{ConversationToken, Tenant, address::phone, subject, subject::NodeToken, v1};
 use chasqui_testkit::{NatsCluster, NatsServer, wait_for};
-use futures::{SinkExt, StreamExt};
+use futures::{
+    SinkExt, StreamExt,
+    stream::{SplitSink, SplitStream},
+};
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
 use tokio::{net::TcpStream, task::JoinHandle, time::timeout};
@@ -127,6 +130,7 @@ async fn connect(broker: &NatsConfig, name: &str) -> Bus {
 /// A running edge node.
 pub(crate) struct Node {
     pub(crate) address: SocketAddr,
+    pub(crate) door: Door,
     stop: CancellationToken,
     service: JoinHandle<()>,
 }
@@ -163,7 +167,7 @@ impl Node {
             tenant: world.tenant.clone(),
         };
         let service = tokio::spawn({
-            let (config, stop) = (config(settings), stop.clone());
+            let (config, stop, door) = (config(settings), stop.clone(), door.clone());
             async move {
                 let open = tokio::spawn(door.open(listeners, stop.clone()));
                 chasqui_edge::run(config, platform, stop).await.unwrap();
@@ -171,7 +175,7 @@ impl Node {
             }
         });
         wait_for(DEADLINE, "the node's canary comes back", async || health.is_ready().then_some(())).await;
-        Self { address, stop, service }
+        Self { address, door, stop, service }
     }
 
     /// A staff socket that has said who it is; the `connected` frame is the first to read.
@@ -223,6 +227,12 @@ impl Client {
         (Self(socket), chosen.map(|value| value.to_str().unwrap().to_owned()))
     }
 
+    /// What it says and what it hears, for two tasks.
+    pub(crate) fn split(self) -> (Saying, Hearing) {
+        let (says, hears) = self.0.split();
+        (Saying(says), Hearing(hears))
+    }
+
     pub(crate) async fn say(&mut self, frame: &Value) {
         self.say_text(&frame.to_string()).await;
     }
@@ -245,6 +255,25 @@ impl Client {
                 other => panic!("expected a frame, got {other:?}"),
             }
         }
+    }
+
+    /// The next JSON frame, heartbeats included, or what the server closes with; `None` when the connection is lost.
+    pub(crate) async fn frame_or_close(&mut self) -> Result<Value, Option<(u16, String)>> {
+        loop {
+            match timeout(DEADLINE, self.0.next()).await.expect("the server says something in time") {
+                Some(Ok(Message::Text(text))) => return Ok(serde_json::from_str(&text).unwrap()),
+                Some(Ok(Message::Close(Some(frame)))) => {
+                    return Err(Some((frame.code.into(), frame.reason.to_string())));
+                }
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                Some(Ok(_) | Err(_)) | None => return Err(None),
+            }
+        }
+    }
+
+    /// Opens unless nobody is there.
+    pub(crate) async fn try_open(url: &str) -> Option<Self> {
+        Some(Self(connect_async(url).await.ok()?.0))
     }
 
     /// The next Socket.IO packet that is no ping; pings are answered.
@@ -284,5 +313,32 @@ impl Client {
     async fn next(&mut self) -> Message {
         let next = timeout(DEADLINE, self.0.next()).await.expect("the server says something in time");
         next.expect("the connection stands").unwrap()
+    }
+}
+
+/// One way of a client.
+pub(crate) struct Saying(SplitSink<WebSocketStream<MaybeTlsStream<TcpStream>>, Message>);
+
+impl Saying {
+    /// Whether it could still be said.
+    pub(crate) async fn say(&mut self, text: &str) -> bool {
+        self.0.send(Message::text(text)).await.is_ok()
+    }
+}
+
+/// The other way of a client.
+pub(crate) struct Hearing(SplitStream<WebSocketStream<MaybeTlsStream<TcpStream>>>);
+
+impl Hearing {
+    /// The code the server closes with, after any frames.
+    pub(crate) async fn close_code(&mut self) -> u16 {
+        let closed = async {
+            loop {
+                if let Message::Close(frame) = self.0.next().await.expect("the server says why").unwrap() {
+                    return frame.expect("the server gives a reason").code.into();
+                }
+            }
+        };
+        timeout(DEADLINE, closed).await.expect("the server closes in time")
     }
 }

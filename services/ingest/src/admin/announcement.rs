@@ -19,7 +19,7 @@ use super::{
     error::AdminError,
     fields::{Fields, wrong},
 };
-use crate::request_body;
+use crate::{openapi::AdminRefusal, request_body};
 
 /// The most that an announcement carries, bytes of JSON.
 const DATA_BYTES_MAX: usize = 64 * 1024;
@@ -28,7 +28,20 @@ const BODY_BYTES_MAX: usize = DATA_BYTES_MAX + 4 * 1024;
 /// The longest name of an event, bytes.
 const EVENT_LENGTH_MAX: usize = 64;
 
-pub(super) async fn receive(State(admin): State<Arc<Admin>>, request: Request) -> Response {
+/// A word to everyone of a tenant who is connected right now
+#[utoipa::path(
+    post, path = "/api/admin/announcements", tag = "administration", security(("key" = [])),
+    request_body(content = Object, description = "`event`, `data` (any JSON, at most 64 KiB) and `tenant`"),
+    responses(
+        (status = 202, description = "Told to whoever is connected; nobody is told later", body = Object),
+        (status = 400, description = "A field is wrong", body = AdminRefusal),
+        (status = 401, description = "The key is missing or refused", body = AdminRefusal),
+        (status = 403, description = "The key administers something else", body = AdminRefusal),
+        (status = 413, description = "The body is too large", body = AdminRefusal),
+        (status = 503, description = "The broker is away; try again", body = AdminRefusal),
+    )
+)]
+pub(crate) async fn receive(State(admin): State<Arc<Admin>>, request: Request) -> Response {
     answer(async {
         let trace = TraceContext::of_http(request.headers());
         let caller = admin.admission.administrator(request.headers())?;

@@ -2,6 +2,7 @@
 
 mod admin;
 mod bot_reply;
+mod docs;
 mod health;
 mod webhook;
 mod world;

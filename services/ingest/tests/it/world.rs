@@ -37,6 +37,8 @@ pub(crate) struct World {
     pub(crate) nats: NatsServer,
     pub(crate) client: Client,
     url: String,
+    /// What is mounted.
+    pub(crate) routes: Door,
     stop: CancellationToken,
     service: JoinHandle<Result<(), Error>>,
     door: JoinHandle<()>,
@@ -80,9 +82,10 @@ impl World {
         };
         let stop = CancellationToken::new();
         let service = tokio::spawn(chasqui_ingest::run(config, platform, stop.clone()));
+        let routes = door.clone();
         let door = tokio::spawn(door.open(listeners, stop.clone()));
         let client = Client::builder().no_proxy().build()?;
-        let world = Self { nats, client, url, stop, service, door };
+        let world = Self { nats, client, url, routes, stop, service, door };
         world.is_ready(true).await;
         Ok(world)
     }

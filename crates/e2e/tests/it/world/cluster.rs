@@ -4,6 +4,8 @@ use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use chasqui_testkit::{NatsServer, Postgres, first_free_port};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 use super::{DEADLINE, chasqui, process::Process};
@@ -12,6 +14,8 @@ use super::{DEADLINE, chasqui, process::Process};
 pub(crate) const API_KEY: &str = "key-of-the-bot";
 pub(crate) const APP_SECRET: &str = "app-secret";
 const JWT_SECRET: &str = "an-hs256-secret-of-32-bytes-here";
+/// When tokens of stories end, unix seconds: after them.
+const FAR_FUTURE: u64 = 4_000_000_000;
 
 /// Below the ports of the private servers, and of outgoing connections.
 const FIRST_PORT: u16 = 10_000;
@@ -46,29 +50,35 @@ impl Cluster {
     /// The cluster of the stories that break nothing, started by the first one.
     pub(crate) async fn shared() -> Shared {
         static SHARED: OnceCell<Cluster> = OnceCell::const_new();
-        Shared(SHARED.get_or_init(|| Cluster::start("shared", None)).await)
+        Shared(SHARED.get_or_init(|| Cluster::start("shared", None, &[])).await)
     }
 
     /// A cluster of its own for `story`.
     pub(crate) async fn breakable(story: &str) -> Breakable {
+        Self::breakable_with(story, &[]).await
+    }
+
+    /// A cluster of its own for `story`, with settings of its own, named as in the environment.
+    pub(crate) async fn breakable_with(story: &str, settings: &[(&str, &str)]) -> Breakable {
         let turn = TURN.lock().await;
-        Breakable { cluster: Self::start(story, None).await, _turn: turn }
+        Breakable { cluster: Self::start(story, None, settings).await, _turn: turn }
     }
 
     /// A cluster of its own whose database server can be stopped.
     pub(crate) async fn with_breakable_database(story: &str) -> Breakable {
         let turn = TURN.lock().await;
         let postgres = Postgres::temporary().await.unwrap();
-        Breakable { cluster: Self::start(story, Some(postgres)).await, _turn: turn }
+        Breakable { cluster: Self::start(story, Some(postgres), &[]).await, _turn: turn }
     }
 
-    async fn start(name: &str, postgres: Option<Postgres>) -> Self {
+    async fn start(name: &str, postgres: Option<Postgres>, settings: &[(&str, &str)]) -> Self {
         let (binary, nats) = (chasqui().await, NatsServer::start().await.unwrap());
         let database = match &postgres {
             Some(own) => own.empty_database().await,
             None => Postgres::shared().await.unwrap().empty_database().await,
         };
-        let environment = environment(&nats, &database.unwrap());
+        let mut environment = environment(&nats, &database.unwrap());
+        environment.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let logs = Path::new(env!("CARGO_TARGET_TMPDIR")).join("e2e").join(name);
         let _ = std::fs::remove_dir_all(&logs);
         std::fs::create_dir_all(&logs).unwrap();
@@ -105,6 +115,16 @@ impl Cluster {
         environment.push(("CHASQUI__SIMULATOR__PORT".to_owned(), port.to_string()));
         environment.push(("CHASQUI__SIMULATOR__LINKED_DEVICES".to_owned(), "true".to_owned()));
         Process::new(chasqui().await, ("simulator", 0), port, &environment, &self.logs)
+    }
+
+    /// A user's token, signed here: stories have hundreds of users.
+    pub(crate) fn token_of(&self, user: &str, tenant: &str) -> String {
+        signed(&json!({ "id": user, "tenant": tenant, "exp": FAR_FUTURE }))
+    }
+
+    /// The token of a contact's widget in a tenant.
+    pub(crate) fn token_of_widget(&self, phone: &str, tenant: &str) -> String {
+        signed(&json!({ "id": phone, "phone": phone, "tenant": tenant, "exp": FAR_FUTURE }))
     }
 
     /// The key of the bot.
@@ -179,6 +199,11 @@ impl Drop for Breakable {
     fn drop(&mut self) {
         self.show_logs_of_a_failure();
     }
+}
+
+fn signed(claims: &Value) -> String {
+    let key = EncodingKey::from_secret(JWT_SECRET.as_bytes());
+    encode(&Header::new(Algorithm::HS256), claims, &key).unwrap()
 }
 
 fn environment(nats: &NatsServer, database: &str) -> Vec<(String, String)> {

@@ -76,6 +76,15 @@ impl Process {
         .await;
     }
 
+    /// Its resident memory, bytes.
+    pub(crate) async fn memory(&self) -> u64 {
+        let running = self.running.lock().await;
+        let id = running.as_ref().expect("it runs").id();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux says it");
+        line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() * 1024
+    }
+
     /// Ends it in the middle of whatever it does: SIGKILL.
     pub(crate) async fn kill(&self) {
         self.running.lock().await.take().expect("it runs").kill();

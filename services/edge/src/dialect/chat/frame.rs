@@ -1,10 +1,10 @@
 //! What a client of this dialect is shown.
 
-use axum::extract::ws::Utf8Bytes;
 use chasqui_proto::{
     ConversationId, ConversationToken, Tenant,
     v1::{self, ChatStatus, Direction, MessageType, SenderType, Status},
 };
+use chasqui_websocket::Text;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -239,16 +239,17 @@ pub(crate) struct Agent {
 }
 
 /// BEN-10
-pub(crate) fn agent_connected(agent: &Agent) -> Utf8Bytes {
+pub(crate) fn agent_connected(agent: &Agent) -> Text {
     text(&json!({ "event": "agent_connected", "agent": agent })).into()
 }
 
-/// BEN-11, BEN-12; with the place the connection begins at and its ticket, for clients that come back with `since` and `session`.
+/// BEN-11, BEN-12; with the place the connection begins at and its ticket, for clients that come back with `since` and
+/// `session`.
 pub(crate) fn active_chats<'a>(
     chats: impl Iterator<Item = &'a v1::Chat>,
     greeting: &Greeting,
     session: &str,
-) -> Utf8Bytes {
+) -> Text {
     let chats: Vec<ChatView<'_>> = chats.map(ChatView::new).collect();
     text(&json!({
         "event": "active_chats",
@@ -262,7 +263,7 @@ pub(crate) fn active_chats<'a>(
 }
 
 /// BEN-11, BEN-13
-pub(crate) fn online_users(users: &[String]) -> Utf8Bytes {
+pub(crate) fn online_users(users: &[String]) -> Text {
     online(users).into()
 }
 
@@ -271,22 +272,22 @@ pub(super) fn online(users: &[String]) -> String {
 }
 
 /// The token ends then, and the connection with it unless the client sends another.
-pub(crate) fn token_expiring(expires_at_ms: i64) -> Utf8Bytes {
+pub(crate) fn token_expiring(expires_at_ms: i64) -> Text {
     text(&json!({ "event": "token_expiring", "expires_at": iso(expires_at_ms) })).into()
 }
 
 /// The connection goes on with the new token.
-pub(crate) fn token_refreshed(expires_at_ms: Option<i64>) -> Utf8Bytes {
+pub(crate) fn token_refreshed(expires_at_ms: Option<i64>) -> Text {
     text(&json!({ "event": "token_refreshed", "expires_at": expires_at_ms.map(iso) })).into()
 }
 
 /// A chat as it stands, in answer to who asked for it.
-pub(crate) fn chat(chat: &v1::Chat) -> Utf8Bytes {
+pub(crate) fn chat(chat: &v1::Chat) -> Text {
     chat_changed(chat).into()
 }
 
 /// A message of the client is stored; only where the client named it.
-pub(crate) fn message_accepted(client_id: &Value, message_id: &str, seq: u64) -> Utf8Bytes {
+pub(crate) fn message_accepted(client_id: &Value, message_id: &str, seq: u64) -> Text {
     text(
         &json!({ "event": "message_accepted", "client_id": client_id, "message_id": message_id, "seq": seq }),
     )

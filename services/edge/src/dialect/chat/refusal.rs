@@ -1,6 +1,6 @@
 //! What a client of this dialect is told when something is wrong: the words its front ends know.
 
-use axum::extract::ws::Utf8Bytes;
+use chasqui_websocket::Text;
 use serde_json::json;
 
 /// Which of the two ways to write a message was used; each has its own errors.
@@ -30,8 +30,20 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
+    /// Its name in metrics.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::Incomplete(_) => "incomplete",
+            Self::Failed(..) => "failed",
+            Self::Unwelcome(..) => "unwelcome",
+            Self::Garbage => "garbage",
+            Self::NotYou => "not_you",
+            Self::Invalid(_) => "invalid",
+        }
+    }
+
     /// The frame that says so.
-    pub(crate) fn frame(&self) -> Utf8Bytes {
+    pub(crate) fn frame(&self) -> Text {
         let error = |text: &str| json!({ "error": text });
         let event = |text: &str| json!({ "event": "error", "message": text });
         let detailed = |detail: &str| event(&format!("Error al enviar el mensaje: {detail}"));
@@ -54,7 +66,7 @@ mod tests {
     use super::*;
 
     fn check(refusal: &Refusal, frame: &str) {
-        assert_eq!(refusal.frame().as_str(), frame);
+        assert_eq!(&*refusal.frame(), frame);
     }
 
     #[test]

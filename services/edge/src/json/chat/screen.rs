@@ -1,17 +1,21 @@
 //! What a client of the dialect shows: the member that its feed delivers to.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use chasqui_kit::{Code, Coded, TraceContext, request::RequestError};
 use chasqui_proto::{
-    service::{CHATS_GET, CHATS_LIST},
+    service::{CHATS_GET, CHATS_LIST, MESSAGES_LIST},
     v1,
 };
 
-use super::{super::Seat, viewer::Viewer};
+use super::{
+    super::Seat,
+    handover::{self, EARLIER_MESSAGES_MAX},
+    viewer::Viewer,
+};
 use crate::{
     auth::Identity,
     close::CloseCode,
@@ -23,7 +27,8 @@ use crate::{
     service::Edge,
 };
 
-/// The most events that wait while a client's chats are asked for; more and it comes back later.
+/// The most events that wait while a client's chats, or the messages of one, are asked for; more and it comes back
+/// later.
 const HELD_EVENTS_MAX: usize = 4_096;
 /// How many messages of nobody's chats an agent's client remembers, until one of them turns out to be its own: a
 /// message and the chat it opens come by two streams.
@@ -57,6 +62,8 @@ struct State {
     held: Option<Vec<Arc<Event>>>,
     /// Messages of nobody's chats, for as long as the chat may be heard of.
     passed: VecDeque<Arc<Event>>,
+    /// What came in chats whose earlier messages are being asked for, by conversation.
+    handed_over: HashMap<String, Vec<Arc<Event>>>,
     /// Messages that left and are not confirmed yet, with their place in the outbox.
     unconfirmed: VecDeque<(u64, String)>,
 }
@@ -89,6 +96,7 @@ impl Screen {
             viewer: Viewer::new(&seat.identity, agent_id.clone()),
             held: Some(Vec::new()),
             passed: VecDeque::new(),
+            handed_over: HashMap::new(),
             unconfirmed: VecDeque::new(),
         };
         Arc::new_cyclic(|me| Self {
@@ -130,15 +138,17 @@ impl Screen {
             Ok(chats) => chats,
             Err(error) => {
                 metrics::counter!("chasqui_edge_chats_unread_total").increment(1);
-                tracing::warn!(%error, "a client's chats cannot be read");
                 if self.agent_id.is_some() {
-                    // Without them it would be shown nothing: better to come back.
+                    tracing::warn!(%error, "an agent's chats cannot be read; it is sent to come back");
+                    // Without them it would be shown nothing.
                     self.outbox.close(CloseCode::INTERNAL);
                     return;
                 }
+                tracing::debug!(%error, "a user's chat cannot be read; it is shown none");
                 Vec::new()
             }
         };
+        let online = self.edge.roster.presences().online(&self.identity.tenant);
         let mut state = self.state();
         for chat in &chats {
             state.viewer.learn(chat);
@@ -146,7 +156,6 @@ impl Screen {
         let _ = self
             .outbox
             .push(chat::active_chats(state.viewer.chats(), greeting, &self.session), Delivery::Reply);
-        let online = self.edge.roster.presences().online(&self.identity.tenant);
         let _ = self.outbox.push(chat::online_users(&online), Delivery::Volatile);
         for event in state.held.take().unwrap_or_default() {
             self.show(&mut state, &event);
@@ -186,6 +195,15 @@ impl Screen {
             self.show_chat(state, event);
             return;
         }
+        let conversation = event.fact.conversation().unwrap_or_default();
+        if let Some(held) = state.handed_over.get_mut(conversation) {
+            if held.len() < HELD_EVENTS_MAX {
+                held.push(event.clone());
+            } else {
+                self.outbox.close(CloseCode::SLOW_CONSUMER);
+            }
+            return;
+        }
         if state.viewer.may_concern_later(&event.fact) {
             if state.passed.len() == PASSED_EVENTS_MAX {
                 state.passed.pop_front();
@@ -213,17 +231,55 @@ impl Screen {
 
     fn show_chat(&self, state: &mut State, event: &Arc<Event>) {
         let Fact::Chat(chat) = &event.fact else { return };
-        if state.viewer.learn(chat)
-            && let Some(frame) = event.frame(Dialect::Chat)
-        {
+        let was_known = state.viewer.version(&chat.conversation) > 0;
+        if !state.viewer.learn(chat) {
+            return;
+        }
+        if let Some(frame) = event.frame(Dialect::Chat) {
             let _ = self.outbox.push(frame.clone(), Delivery::Reply);
         }
         let (remain, now_its_own): (VecDeque<_>, VecDeque<_>) =
             state.passed.drain(..).partition(|passed| state.viewer.may_concern_later(&passed.fact));
         state.passed = remain;
-        for message in now_its_own {
-            self.show_frames(state, &message);
+        if !was_known && self.agent_id.is_some() && handover::has_earlier(chat) {
+            self.hand_over(state, chat, now_its_own);
+        } else {
+            for message in &now_its_own {
+                self.show_frames(state, message);
+            }
         }
+    }
+
+    /// Asks for what was written before the chat became the agent's; what comes meanwhile waits.
+    fn hand_over(&self, state: &mut State, chat: &v1::Chat, heard: VecDeque<Arc<Event>>) {
+        let held = state.handed_over.entry(chat.conversation.clone());
+        let (is_asked_for, Some(me)) = (matches!(held, Entry::Occupied(_)), self.me.upgrade()) else {
+            return;
+        };
+        held.or_default().extend(heard);
+        if is_asked_for {
+            return;
+        }
+        let chat = chat.clone();
+        self.edge.tasks.spawn(async move {
+            let question = v1::ListMessages {
+                tenant: chat.tenant.clone(),
+                conversation: chat.conversation.clone(),
+                cursor: String::new(),
+                limit: EARLIER_MESSAGES_MAX,
+            };
+            let asked = me.edge.bus.ask(MESSAGES_LIST, &question, TraceContext::root()).await;
+            let stored = asked.unwrap_or_else(|error| {
+                metrics::counter!("chasqui_edge_chats_unread_total").increment(1);
+                tracing::warn!(%error, "an agent is not shown what was written before it came");
+                v1::MessagePage::default()
+            });
+            let mut state = me.state();
+            let heard = state.handed_over.remove(&chat.conversation).unwrap_or_default();
+            for event in handover::merge(&chat, stored, heard) {
+                me.show_frames(&mut state, &event);
+            }
+        });
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -146,6 +146,8 @@ fn frames_of_message(message: &v1::Message, side: Side) -> &'static [Dialect] {
     let is_out = message.direction() == Direction::Out;
     match side {
         Side::User if chat::is_to_bot(message) => &[],
+        // A command to the flow, and nobody's words.
+        Side::Agent if message.provider_type == chat::BOT_START => &[],
         Side::User if chat::is_from_bot(message) => &[Dialect::ChatNotice],
         Side::User if is_out => &[Dialect::Chat, Dialect::ChatNotice],
         Side::Agent if !is_out && !chat::is_to_bot(message) => &[Dialect::Chat, Dialect::ChatNotice],
@@ -242,7 +244,7 @@ mod tests {
         check(message("u1", out, SenderType::Agent, ""), &[all, notice], &[all]);
         check(message("u1", out, SenderType::Ai, ""), &[notice], &[all]);
         check(message("u1", into, SenderType::User, chat::TO_BOT), &[], &[all]);
-        check(message("u1", into, SenderType::User, chat::BOT_START), &[], &[all]);
+        check(message("u1", into, SenderType::User, chat::BOT_START), &[], &[]);
     }
 
     #[test]
@@ -271,5 +273,12 @@ mod tests {
         for event in [read("u1"), read(""), typing("u1")] {
             assert_eq!((user.frames(&event).len(), agent.frames(&event).len()), (0, 1));
         }
+    }
+    #[test]
+    fn ben_13_the_others_are_told_who_is_there() {
+        let presence = v1::Presence { user_id: "u1".to_owned(), ..v1::Presence::default() };
+        let event = Event::of_state(Fact::Presence(Box::new(presence)));
+        let shown = |user: &str| viewer(user, "").frames(&event).len();
+        assert_eq!((shown("u1"), shown("u2")), (0, 1));
     }
 }

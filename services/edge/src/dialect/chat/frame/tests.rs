@@ -225,14 +225,15 @@ fn ben_10_11_12_what_a_connection_begins_with() {
     );
     let greeting = Greeting { epoch: "18a".to_owned(), seq: 7, recovered: true, fresh: false };
     let chats: Value =
-        serde_json::from_str(&active_chats([chat_that_is(ChatStatus::Assigned)].iter(), &greeting, "s.1")).unwrap();
+        serde_json::from_str(&active_chats([chat_that_is(ChatStatus::Assigned)].iter(), &greeting, "s.1"))
+            .unwrap();
     assert_eq!((&chats["event"], &chats["chats"][0]["id"]), (&json!("active_chats"), &json!(CHAT)));
     assert_eq!(
         (&chats["epoch"], &chats["seq"], &chats["recovered"]),
         (&json!("18a"), &json!(7), &json!(true))
     );
     assert_eq!(
-        online_users(&["u1".to_owned(), "u9".to_owned()]).as_str(),
+        &*online_users(&["u1".to_owned(), "u9".to_owned()]),
         r#"{"event":"online_users","users":["u1","u9"]}"#
     );
 }
@@ -304,12 +305,12 @@ fn ben_43_only_an_approved_payment_is_told() {
 #[test]
 fn a_named_message_is_answered_and_the_end_of_a_token_is_told() {
     assert_eq!(
-        message_accepted(&json!("n1"), "m1", 7).as_str(),
+        &*message_accepted(&json!("n1"), "m1", 7),
         r#"{"client_id":"n1","event":"message_accepted","message_id":"m1","seq":7}"#
     );
     assert_eq!(
-        token_expiring(1_700_000_000_000).as_str(),
+        &*token_expiring(1_700_000_000_000),
         r#"{"event":"token_expiring","expires_at":"2023-11-14T22:13:20.000Z"}"#
     );
-    assert_eq!(token_refreshed(None).as_str(), r#"{"event":"token_refreshed","expires_at":null}"#);
+    assert_eq!(&*token_refreshed(None), r#"{"event":"token_refreshed","expires_at":null}"#);
 }

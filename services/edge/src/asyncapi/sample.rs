@@ -1,0 +1,184 @@
+//! One fact of each kind, as the documents show them. Invented.
+
+use chasqui_proto::{
+    address::phone,
+    v1::{self, BotState, CampaignStatus, ChatStatus, SessionStatus, Status},
+};
+
+use crate::event::Fact;
+
+pub(super) const ID: &str = "0d9a4a5e-0000-4000-8000-000000000001";
+/// 2023-11-14T22:13:20Z
+pub(super) const AT_MS: i64 = 1_700_000_000_000;
+
+const TENANT: &str = "default";
+const CONVERSATION: &str = "5491100000001";
+
+/// One of each kind, and both ways of a message.
+pub(super) fn facts() -> Vec<Fact> {
+    let message =
+        |direction| Fact::Message { message: Box::new(message(direction)), status: Status::Unspecified };
+    vec![
+        message(v1::Direction::In),
+        message(v1::Direction::Out),
+        Fact::Status(Box::new(status())),
+        Fact::Conversation(Box::new(conversation())),
+        Fact::Stats(Box::new(v1::Stats {
+            tenant: TENANT.to_owned(),
+            messages_in: 7,
+            ..v1::Stats::default()
+        })),
+        Fact::Chat(Box::new(chat())),
+        Fact::Session(Box::new(session(SessionStatus::ScanQr))),
+        Fact::Session(Box::new(session(SessionStatus::Connected))),
+        Fact::Session(Box::new(session(SessionStatus::LoggedOut))),
+        Fact::Bot(Box::new(v1::BotStatus { state: BotState::Running.into(), ..v1::BotStatus::default() })),
+        Fact::Bulk(Box::new(bulk())),
+        Fact::Appointment(Box::new(appointment())),
+        Fact::Payment(Box::new(payment())),
+        Fact::Typing(Box::new(typing())),
+        Fact::Announcement(Box::new(announcement())),
+        Fact::Presence(Box::new(presence())),
+        Fact::Online(Box::new(["u1".to_owned()])),
+    ]
+}
+
+fn message(direction: v1::Direction) -> v1::Message {
+    let is_out = direction == v1::Direction::Out;
+    let sender = if is_out { v1::SenderType::Agent } else { v1::SenderType::User };
+    v1::Message {
+        id: ID.to_owned(),
+        tenant: TENANT.to_owned(),
+        conversation: CONVERSATION.to_owned(),
+        contact: Some(contact()),
+        channel: Some(v1::Channel { kind: v1::ChannelKind::Widget.into(), ..v1::Channel::default() }),
+        direction: direction.into(),
+        sender_type: sender.into(),
+        r#type: v1::MessageType::Text.into(),
+        text: "hola".to_owned(),
+        occurred_at_ms: AT_MS,
+        received_at_ms: AT_MS,
+        ..v1::Message::default()
+    }
+}
+
+fn contact() -> v1::Contact {
+    v1::Contact { aliases: vec![phone(CONVERSATION)], name: "Contact".to_owned(), ..v1::Contact::default() }
+}
+
+fn status() -> v1::MessageStatus {
+    v1::MessageStatus {
+        tenant: TENANT.to_owned(),
+        conversation: CONVERSATION.to_owned(),
+        message_id: ID.to_owned(),
+        status: Status::Read.into(),
+        occurred_at_ms: AT_MS,
+        ..v1::MessageStatus::default()
+    }
+}
+
+fn conversation() -> v1::Conversation {
+    v1::Conversation {
+        id: ID.to_owned(),
+        number: 7,
+        tenant: TENANT.to_owned(),
+        token: CONVERSATION.to_owned(),
+        contact: Some(contact()),
+        last_message: Some(message(v1::Direction::In)),
+        last_message_at_ms: AT_MS,
+        unread_count: 1,
+        ..v1::Conversation::default()
+    }
+}
+
+fn chat() -> v1::Chat {
+    v1::Chat {
+        id: ID.to_owned(),
+        tenant: TENANT.to_owned(),
+        conversation: "web_u1".to_owned(),
+        episode: 1,
+        status: ChatStatus::Assigned.into(),
+        user_id: "u1".to_owned(),
+        agent_id: "a1".to_owned(),
+        opened_at_ms: AT_MS,
+        assigned_at_ms: AT_MS,
+        ..v1::Chat::default()
+    }
+}
+
+fn session(status: SessionStatus) -> v1::Session {
+    let qr = if status == SessionStatus::ScanQr { "data:image/png;base64,AA==" } else { "" };
+    v1::Session {
+        tenant: TENANT.to_owned(),
+        id: "main".to_owned(),
+        status: status.into(),
+        qr: qr.to_owned(),
+        updated_at_ms: AT_MS,
+        ..v1::Session::default()
+    }
+}
+
+fn bulk() -> v1::BulkProgress {
+    v1::BulkProgress {
+        tenant: TENANT.to_owned(),
+        campaign: "c1".to_owned(),
+        status: CampaignStatus::Running.into(),
+        sent: 3,
+        total: 10,
+        ..v1::BulkProgress::default()
+    }
+}
+
+fn appointment() -> v1::Appointment {
+    v1::Appointment {
+        id: "1".to_owned(),
+        tenant: TENANT.to_owned(),
+        conversation: "web_u1".to_owned(),
+        user_id: "u1".to_owned(),
+        status: "confirmed".to_owned(),
+        scheduled_at_ms: AT_MS,
+        ..v1::Appointment::default()
+    }
+}
+
+fn payment() -> v1::Payment {
+    v1::Payment {
+        tenant: TENANT.to_owned(),
+        reference: "r1".to_owned(),
+        conversation: "web_u1".to_owned(),
+        user_id: "u1".to_owned(),
+        status: "approved".to_owned(),
+        plan: "monthly".to_owned(),
+        ..v1::Payment::default()
+    }
+}
+
+fn typing() -> v1::Typing {
+    v1::Typing {
+        tenant: TENANT.to_owned(),
+        conversation: "web_u1".to_owned(),
+        user_id: "u1".to_owned(),
+        sender_type: v1::SenderType::User.into(),
+        typing: true,
+        at_ms: AT_MS,
+    }
+}
+
+fn announcement() -> v1::Announcement {
+    v1::Announcement {
+        id: ID.to_owned(),
+        tenant: TENANT.to_owned(),
+        event: "maintenance".to_owned(),
+        data: br#"{"minutes":5}"#[..].into(),
+        at_ms: AT_MS,
+    }
+}
+
+fn presence() -> v1::Presence {
+    v1::Presence {
+        tenant: TENANT.to_owned(),
+        person: "web_u1".to_owned(),
+        user_id: "u1".to_owned(),
+        ..v1::Presence::default()
+    }
+}

@@ -1,0 +1,251 @@
+//! States and signs of life as dashboards see them. What is not known is `null`.
+
+use chasqui_proto::v1::{self, CampaignStatus, SessionStatus};
+use serde::Serialize;
+use serde_json::{Value, json, value::RawValue};
+
+use crate::dialect::view::{conversation_names, conversation_number, iso_unless_zero};
+
+fn unless_empty(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
+/// CRM-05: the built-in bot.
+#[derive(Debug, Serialize)]
+pub(super) struct BotView<'a> {
+    state: &'static str,
+    queued: u32,
+    answer_time_mean_ms: u64,
+    model: Option<&'a str>,
+    reason: Option<&'a str>,
+    updated_at: Option<String>,
+}
+
+impl<'a> BotView<'a> {
+    pub(super) fn new(bot: &'a v1::BotStatus) -> Self {
+        Self {
+            state: bot.state().name(),
+            queued: bot.queued,
+            answer_time_mean_ms: bot.answer_time_mean_ms,
+            model: unless_empty(&bot.model),
+            reason: unless_empty(&bot.reason),
+            updated_at: iso_unless_zero(bot.updated_at_ms),
+        }
+    }
+}
+
+/// CRM-06: the connection to a WhatsApp number.
+#[derive(Debug, Serialize)]
+pub(super) struct WhatsappView<'a> {
+    session: &'a str,
+    status: &'static str,
+    connected: bool,
+    /// A data URL.
+    qr: Option<&'a str>,
+    qr_expires_at: Option<String>,
+    reason: Option<&'a str>,
+    phone: Option<&'a str>,
+    updated_at: Option<String>,
+}
+
+impl<'a> WhatsappView<'a> {
+    pub(super) fn new(session: &'a v1::Session) -> Self {
+        Self {
+            session: &session.id,
+            status: session.status().name(),
+            connected: session.status() == SessionStatus::Connected,
+            qr: unless_empty(&session.qr),
+            qr_expires_at: iso_unless_zero(session.qr_expires_at_ms),
+            reason: unless_empty(&session.reason),
+            phone: unless_empty(&session.phone),
+            updated_at: iso_unless_zero(session.updated_at_ms),
+        }
+    }
+}
+
+/// CRM-07, CRM-08, CRM-09: a campaign on its way, at its end, or failed as a whole.
+pub(super) fn bulk(progress: &v1::BulkProgress) -> Value {
+    let (campaign, status) = (&progress.campaign, progress.status().name());
+    match progress.status() {
+        CampaignStatus::Completed | CampaignStatus::Cancelled => json!({
+            "successCount": progress.sent,
+            "errorCount": progress.failed,
+            "campaign": campaign,
+            "status": status,
+        }),
+        CampaignStatus::Failed => json!({ "error": progress.error, "campaign": campaign }),
+        CampaignStatus::Running | CampaignStatus::Paused | CampaignStatus::Unspecified => json!({
+            "progress": {
+                "sent": progress.sent,
+                "total": progress.total,
+                "currentConversation": progress.current_conversation,
+            },
+            "campaign": campaign,
+            "status": status,
+            "failed": progress.failed,
+        }),
+    }
+}
+
+/// A chat with an agent.
+#[derive(Debug, Serialize)]
+pub(super) struct ChatView<'a> {
+    id: &'a str,
+    conversation_id: u64,
+    external_id: String,
+    episode: u32,
+    status: &'static str,
+    user_id: &'a str,
+    user_name: Option<&'a str>,
+    agent_id: Option<&'a str>,
+    agent_user_id: Option<&'a str>,
+    opened_at: Option<String>,
+    assigned_at: Option<String>,
+    closed_at: Option<String>,
+    closed_by: Option<&'a str>,
+}
+
+impl<'a> ChatView<'a> {
+    pub(super) fn new(chat: &'a v1::Chat) -> Self {
+        let (conversation_id, external_id) = conversation_names(&chat.tenant, &chat.conversation);
+        Self {
+            id: &chat.id,
+            conversation_id,
+            external_id,
+            episode: chat.episode,
+            status: chat.status().name(),
+            user_id: &chat.user_id,
+            user_name: unless_empty(&chat.user_name),
+            agent_id: unless_empty(&chat.agent_id),
+            agent_user_id: unless_empty(&chat.agent_user_id),
+            opened_at: iso_unless_zero(chat.opened_at_ms),
+            assigned_at: iso_unless_zero(chat.assigned_at_ms),
+            closed_at: iso_unless_zero(chat.closed_at_ms),
+            closed_by: unless_empty(&chat.closed_by),
+        }
+    }
+}
+
+/// An appointment.
+#[derive(Debug, Serialize)]
+pub(super) struct AppointmentView<'a> {
+    id: &'a str,
+    conversation_id: u64,
+    user_id: &'a str,
+    status: &'a str,
+    city: &'a str,
+    specialty: &'a str,
+    visit_type: &'a str,
+    description: &'a str,
+    scheduled_at: Option<String>,
+    updated_at: Option<String>,
+}
+
+impl<'a> AppointmentView<'a> {
+    pub(super) fn new(appointment: &'a v1::Appointment) -> Self {
+        Self {
+            id: &appointment.id,
+            conversation_id: conversation_number(&appointment.tenant, &appointment.conversation),
+            user_id: &appointment.user_id,
+            status: &appointment.status,
+            city: &appointment.city,
+            specialty: &appointment.specialty,
+            visit_type: &appointment.visit_type,
+            description: &appointment.description,
+            scheduled_at: iso_unless_zero(appointment.scheduled_at_ms),
+            updated_at: iso_unless_zero(appointment.updated_at_ms),
+        }
+    }
+}
+
+/// A payment.
+#[derive(Debug, Serialize)]
+pub(super) struct PaymentView<'a> {
+    reference: &'a str,
+    conversation_id: u64,
+    user_id: &'a str,
+    status: &'a str,
+    plan: &'a str,
+    amount_in_cents: u64,
+    currency: &'a str,
+    updated_at: Option<String>,
+}
+
+impl<'a> PaymentView<'a> {
+    pub(super) fn new(payment: &'a v1::Payment) -> Self {
+        Self {
+            reference: &payment.reference,
+            conversation_id: conversation_number(&payment.tenant, &payment.conversation),
+            user_id: &payment.user_id,
+            status: &payment.status,
+            plan: &payment.plan,
+            amount_in_cents: payment.amount_in_cents,
+            currency: &payment.currency,
+            updated_at: iso_unless_zero(payment.updated_at_ms),
+        }
+    }
+}
+
+/// Somebody types, or stopped.
+#[derive(Debug, Serialize)]
+pub(super) struct TypingView<'a> {
+    conversation_id: u64,
+    external_id: String,
+    user_id: &'a str,
+    sender_type: &'static str,
+    typing: bool,
+}
+
+impl<'a> TypingView<'a> {
+    pub(super) fn new(typing: &'a v1::Typing) -> Self {
+        let (conversation_id, external_id) = conversation_names(&typing.tenant, &typing.conversation);
+        Self {
+            conversation_id,
+            external_id,
+            user_id: &typing.user_id,
+            sender_type: typing.sender_type().name(),
+            typing: typing.typing,
+        }
+    }
+}
+
+/// Somebody came online or left.
+#[derive(Debug, Serialize)]
+pub(super) struct PresenceView<'a> {
+    user_id: &'a str,
+    kind: &'static str,
+    agent_id: Option<&'a str>,
+    online: bool,
+}
+
+impl<'a> PresenceView<'a> {
+    pub(super) fn new(presence: &'a v1::Presence) -> Self {
+        Self {
+            user_id: &presence.user_id,
+            kind: presence.kind().name(),
+            agent_id: unless_empty(&presence.agent_id),
+            online: !presence.connections.is_empty(),
+        }
+    }
+}
+
+/// Something told to everyone of the tenant.
+#[derive(Debug, Serialize)]
+pub(super) struct AnnouncementView<'a> {
+    id: &'a str,
+    event: &'a str,
+    data: &'a RawValue,
+    at: Option<String>,
+}
+
+impl<'a> AnnouncementView<'a> {
+    /// `None` for data that is no JSON.
+    pub(super) fn new(announcement: &'a v1::Announcement) -> Option<Self> {
+        Some(Self {
+            id: &announcement.id,
+            event: &announcement.event,
+            data: serde_json::from_slice(&announcement.data).ok()?,
+            at: iso_unless_zero(announcement.at_ms),
+        })
+    }
+}
