@@ -127,7 +127,7 @@ impl Said {
             (Some(_), _) => None,
         };
         let mut touched = Vec::new();
-        if page.version > 0 {
+        if page.version > self.known {
             touched = self.remove_unlisted(&page);
             touched.extend(page.people.into_iter().filter_map(|listed| self.put(listed)));
         }

@@ -163,6 +163,18 @@ fn a_lost_change_is_noticed_by_the_next_one_and_by_the_beat() {
 }
 
 #[test]
+fn a_page_that_comes_late_brings_nobody_back() {
+    let mut one = Node::new("one", 1);
+    let (mut board, now) = (Board::default(), Instant::now());
+    let came = one.says(1, &[1]);
+    let page = one.page(None, 9);
+    for told in [came, one.says(1, &[]), page] {
+        board.hear(told, now);
+    }
+    assert_eq!(people(&board), one.people());
+}
+
+#[test]
 fn nodes_and_changes_beyond_the_bounds_are_not_kept() {
     let (mut board, now) = (Board::default(), Instant::now());
     for index in 0..=NODES_MAX {
