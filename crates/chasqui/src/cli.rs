@@ -99,6 +99,9 @@ pub(crate) struct Token {
     /// Binds the token to one contact: it opens the widget of this number and nothing else.
     #[arg(long, value_name = "NUMBER")]
     pub(crate) phone: Option<String>,
+    /// It speaks for a member of the tenant's staff, who sees all of its conversations.
+    #[arg(long, conflicts_with = "phone")]
+    pub(crate) staff: bool,
     /// How long it is valid.
     #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=87_600))]
     pub(crate) hours: u32,

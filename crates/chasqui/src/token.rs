@@ -17,6 +17,8 @@ struct Claims<'a> {
     tenant: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     phone: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'static str>,
     /// Unix seconds.
     iat: i64,
     /// Unix seconds.
@@ -33,6 +35,7 @@ pub(crate) fn sign(secret: &SecretString, token: &Token) -> anyhow::Result<Strin
         id: &token.user,
         tenant: token.tenant.as_deref(),
         phone: token.phone.as_deref(),
+        role: token.staff.then_some("staff"),
         iat: now,
         exp: now + i64::from(token.hours) * 3_600,
     };
@@ -49,7 +52,7 @@ mod tests {
 
     #[test]
     fn a_token_says_who_and_until_when() {
-        let token = Token { user: "u1".into(), tenant: Some("acme".into()), phone: None, hours: 2 };
+        let token = Token { user: "u1".into(), tenant: Some("acme".into()), phone: None, staff: true, hours: 2 };
         let text = sign(&"secret".into(), &token).unwrap();
         let claims =
             decode::<Value>(&text, &DecodingKey::from_secret(b"secret"), &Validation::new(Algorithm::HS256))
@@ -57,12 +60,13 @@ mod tests {
                 .claims;
         assert_eq!((&claims["id"], &claims["tenant"]), (&"u1".into(), &"acme".into()));
         assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 7_200);
+        assert_eq!(claims["role"], "staff");
         assert!(claims.get("phone").is_none());
     }
 
     #[test]
     fn a_tenant_that_cannot_exist_is_refused() {
-        let token = Token { user: "u1".into(), tenant: Some("*".into()), phone: None, hours: 1 };
+        let token = Token { user: "u1".into(), tenant: Some("*".into()), phone: None, staff: false, hours: 1 };
         assert!(sign(&"secret".into(), &token).is_err());
     }
 }

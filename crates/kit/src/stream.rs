@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use async_nats::jetstream::{
+    ErrorCode,
+    context::{CreateStreamError, CreateStreamErrorKind},
     kv,
     stream::{Config, Republish, StorageType},
 };
@@ -46,8 +48,8 @@ pub async fn ensure_all(bus: &Bus) -> Result<(), StreamError> {
 async fn make_all(bus: &Bus) -> Result<(), StreamError> {
     for stream in ALL {
         let config = config_of(&stream, bus);
-        let failed = |cause: String| StreamError { name: stream.name, cause };
-        bus.jetstream().create_or_update_stream(config).await.map_err(|error| failed(error.to_string()))?;
+        let made = bus.jetstream().create_or_update_stream(config).await;
+        made.map_err(|error| StreamError { name: stream.name, cause: cause_of(&error) })?;
     }
     let bucket = kv::Config {
         bucket: DIRECTORY_BUCKET.to_owned(),
@@ -60,6 +62,20 @@ async fn make_all(bus: &Bus) -> Result<(), StreamError> {
     let failed = |cause: String| StreamError { name: DIRECTORY_BUCKET, cause };
     bus.jetstream().create_or_update_key_value(bucket).await.map_err(|error| failed(error.to_string()))?;
     Ok(())
+}
+
+/// What the broker said, and what to do about it where that is not plain.
+fn cause_of(error: &CreateStreamError) -> String {
+    match error.kind() {
+        CreateStreamErrorKind::JetStream(refused)
+            if refused.error_code() == ErrorCode::STORAGE_RESOURCES_EXCEEDED =>
+        {
+            "the broker has no room for a stream of this size: lower nats.stream_bytes_max, or give the server more \
+             (its max_file_store, by default three quarters of the free disk)"
+                .to_owned()
+        }
+        _ => error.to_string(),
+    }
 }
 
 fn config_of(stream: &Stream, bus: &Bus) -> Config {

@@ -45,8 +45,11 @@ pub fn operations(openapi: &Value) -> Vec<(String, String, Value)> {
 
 fn mounted_paths(door: &str) -> BTreeSet<String> {
     let texts = door.split('"').skip(1).step_by(2);
-    // The router keeps a path of its own for what nothing answers.
-    texts.filter(|text| text.starts_with('/') && !text.contains("private")).map(str::to_owned).collect()
+    // Every router has `/` and a path of its own for what nothing answers.
+    texts
+        .filter(|text| text.starts_with('/') && text.len() > 1 && !text.contains("private"))
+        .map(str::to_owned)
+        .collect()
 }
 
 fn keys(object: &Value) -> BTreeSet<String> {

@@ -133,12 +133,16 @@ impl NatsServer {
     }
 }
 
+/// What streams may reserve. Their limits are far above what a test or a development machine stores, and the server
+/// would otherwise refuse those that a nearly full disk could not hold.
+const STORE_MAX: &str = "1TB";
+
 fn configuration(port: u16, directory: &Path, options: &NatsOptions) -> String {
     let store = directory.join("jetstream");
     let mut text = format!(
-        "listen: \"127.0.0.1:{port}\"\nserver_name: \"{}\"\njetstream {{\n  store_dir: {:?}\n",
+        "listen: \"127.0.0.1:{port}\"\nserver_name: \"{}\"\njetstream {{\n  store_dir: {:?}\n  max_file_store: {STORE_MAX}\n",
         server_name(port),
-        store.display().to_string()
+        store.display().to_string(),
     );
     if options.directory.is_some() {
         text.push_str("  sync_interval: \"2s\"\n");

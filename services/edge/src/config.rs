@@ -60,9 +60,9 @@ pub struct Config {
     /// What becomes of a user whose token is valid and whom the directory does not know: `provision` or `refuse`.
     /// Default `provision`.
     pub unknown_users: UnknownUsers,
-    /// Whether `/ws` in dialect `crm`, and history, are for active agents only. Default false: for every user of the
-    /// tenant whose token names no phone.
-    pub staff_only_agents: bool,
+    /// Whether every user of a tenant is staff: sees all of its conversations in dialect `crm`, over REST and SSE.
+    /// Default false: staff are active agents, and users whose token says `role: "staff"` or `"admin"`.
+    pub users_are_staff: bool,
     /// Which tenant the users of devices (`join`, `/api/whatsapp/…`) belong to when their token names none: `user`, each
     /// its own, or `shared`, the default one. Default `user`.
     pub device_tenants: DeviceTenants,
@@ -128,7 +128,7 @@ impl Default for Config {
             token_warning_ms: 60_000,
             token_grace_ms: 25_000,
             unknown_users: UnknownUsers::Provision,
-            staff_only_agents: false,
+            users_are_staff: false,
             device_tenants: DeviceTenants::default(),
             widget_anonymous: false,
             heartbeat_interval_ms: 25_000,

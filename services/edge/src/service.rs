@@ -29,8 +29,9 @@ use crate::{
     hub::Hub,
     json,
     limit::{Handshakes, Paces, pace_handshakes},
+    openapi,
     peers::NatsPeers,
-    openapi, rest,
+    rest,
     roster::Roster,
     socketio,
     sockets::Sockets,
@@ -76,13 +77,13 @@ impl fmt::Debug for Edge {
 impl Edge {
     /// Whether a user may see all of its tenant.
     pub(crate) fn admits_staff(&self, identity: &Identity) -> Result<(), Error> {
-        if !identity.is_staff() {
+        if !identity.is_user() {
             return Err(Error::Forbidden("a contact's token opens the widget only"));
         }
-        if self.config.staff_only_agents && !identity.is_active_agent() {
-            return Err(Error::Forbidden("only active agents are admitted (edge.staff_only_agents)"));
-        }
-        Ok(())
+        let is_staff = self.config.users_are_staff || identity.has_staff_role || identity.is_active_agent();
+        is_staff
+            .then_some(())
+            .ok_or(Error::Forbidden("the user is not staff: no active agent, no role `staff`"))
     }
 
     /// Whether the page that opens a connection may do so. Programs send no origin.
@@ -112,6 +113,9 @@ pub async fn run(config: Config, platform: Platform, stop: CancellationToken) ->
     if config.widget_anonymous {
         tracing::warn!("edge.widget_anonymous is on: anyone who knows a phone number can read its replies");
     }
+    if config.users_are_staff {
+        tracing::warn!("edge.users_are_staff is on: every user of a tenant sees all of its conversations");
+    }
     let drained = CancellationToken::new();
     let edge = Arc::new(edge(config, &platform, &stop, &drained));
     edge.tasks.spawn(edge.gate.clone().run(drained.clone()));
@@ -119,6 +123,7 @@ pub async fn run(config: Config, platform: Platform, stop: CancellationToken) ->
     edge.tasks.spawn(expel_the_suspended(edge.clone(), drained.clone()));
     let hub = tokio::spawn(edge.hub.clone().run());
     // Nobody is asked for before it is known who belongs to the tenants.
+    platform.health.not_ready(canary::PART, "the directory is being read");
     stop.run_until_cancelled(edge.directory.ready()).await;
     let (peers, inbox) = NatsPeers::listen(&platform.bus, &platform.node).await?;
     let widgets = socketio::server(

@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use chasqui_proto::{ConversationToken, Tenant, address::parse_address, v1::PersonKind};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::Identity;
 use crate::error::Error;
 
 /// The longest user id a token may carry, bytes.
 const USER_LENGTH_MAX: usize = 128;
+
+/// Values of the claim `role` that make a user a member of its tenant's staff.
+const STAFF_ROLES: [&str; 2] = ["staff", "admin"];
 
 /// The claims we read. Issuers add others.
 #[derive(Debug, Deserialize)]
@@ -19,6 +23,8 @@ pub(super) struct Claims {
     tenant: Option<String>,
     phone: Option<String>,
     name: Option<String>,
+    /// Issuers have roles of their own, of any shape.
+    role: Option<Value>,
     exp: Option<f64>,
 }
 
@@ -52,10 +58,15 @@ impl Claims {
             phone: self.phone,
             person: ConversationToken::of(&alias),
             name: self.name.unwrap_or_default(),
+            has_staff_role: self.role.as_ref().and_then(Value::as_str).is_some_and(is_staff),
             agent: None,
             expires_at_ms: self.exp.and_then(milliseconds),
         })
     }
+}
+
+fn is_staff(role: &str) -> bool {
+    STAFF_ROLES.contains(&role)
 }
 
 /// A moment that a claim tells, in milliseconds; `None` for one that never comes.

@@ -23,6 +23,8 @@ pub(crate) struct Identity {
     pub(crate) person: ConversationToken,
     /// What the user is to its tenant.
     pub(crate) kind: PersonKind,
+    /// The issuer calls the user a member of the tenant's staff.
+    pub(crate) has_staff_role: bool,
     /// The name people know the user by; empty where nobody said it.
     pub(crate) name: String,
     /// BEN-08: the agent the user is, active or not.
@@ -50,13 +52,14 @@ impl Identity {
             person: ConversationToken::of(&parse_address(phone)?),
             kind: PersonKind::Contact,
             name: String::new(),
+            has_staff_role: false,
             agent: None,
             expires_at_ms: None,
         })
     }
 
-    /// A member of the tenant's staff: any user whose token is not bound to one contact.
-    pub(crate) fn is_staff(&self) -> bool {
+    /// A user of the tenant, and not a contact whose token opens its widget only.
+    pub(crate) fn is_user(&self) -> bool {
         self.phone.is_none()
     }
 

@@ -174,7 +174,7 @@ fn user(id: &str, suspended: bool) -> Entry {
 async fn ben_06_whom_the_directory_does_not_know_is_refused_where_that_is_wanted() {
     let world = World::start().await;
     put(&world, user("u1", false)).await;
-    let settings = [("unknown_users", "refuse"), ("staff_only_agents", "true")];
+    let settings = [("unknown_users", "refuse"), ("users_are_staff", "false")];
     let node = Node::start(&world, "one", &settings).await;
     let refused = async |id: &str| {
         let mut client = open(&node, &jwt(&json!({ "id": id }))).await;
@@ -182,7 +182,9 @@ async fn ben_06_whom_the_directory_does_not_know_is_refused_where_that_is_wanted
         (frame["type"] == "error").then(|| frame["data"]["message"].as_str().unwrap().to_owned())
     };
     assert!(refused("u2").await.unwrap().contains("not in the directory"));
-    assert!(refused("u1").await.unwrap().contains("only active agents"));
+    assert!(refused("u1").await.unwrap().contains("not staff"));
+    let with_role = jwt(&json!({ "id": "u1", "role": "staff" }));
+    assert_eq!(open(&node, &with_role).await.frame().await["type"], "connected");
     let agent = v1::AgentEntry {
         tenant: "default".to_owned(),
         id: "a1".to_owned(),

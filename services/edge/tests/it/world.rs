@@ -30,6 +30,8 @@ use tokio_tungstenite::{
 use tokio_util::sync::CancellationToken;
 
 pub(crate) const DEADLINE: Duration = Duration::from_secs(15);
+/// The broker sets as much of the disk aside for each stream; the default is more than a small machine has.
+const STREAM_BYTES_MAX: i64 = 1024 * 1024 * 1024;
 const SECRET: &str = "an-hs256-secret-of-32-bytes-here";
 
 /// The broker and the services that are not edges.
@@ -43,7 +45,7 @@ pub(crate) struct World<B = NatsServer> {
 impl World {
     pub(crate) async fn start() -> Self {
         let nats = NatsServer::start().await.unwrap();
-        let broker = NatsConfig { url: nats.url(), ..NatsConfig::default() };
+        let broker = NatsConfig { url: nats.url(), stream_bytes_max: STREAM_BYTES_MAX, ..NatsConfig::default() };
         Self::with(nats, broker).await
     }
 }
@@ -52,7 +54,12 @@ impl World<NatsCluster> {
     /// Three servers, and streams with a copy on each.
     pub(crate) async fn start_cluster() -> Self {
         let nats = NatsCluster::start(3).await.unwrap();
-        let broker = NatsConfig { url: nats.url(), replicas: 3, ..NatsConfig::default() };
+        let broker = NatsConfig {
+            url: nats.url(),
+            replicas: 3,
+            stream_bytes_max: STREAM_BYTES_MAX,
+            ..NatsConfig::default()
+        };
         Self::with(nats, broker).await
     }
 }
@@ -199,6 +206,8 @@ fn config(settings: &[(&str, &str)]) -> Config {
         .map(|(name, value)| (format!("CHASQUI__EDGE__{}", name.to_uppercase()), (*value).to_owned()))
         .collect();
     variables.insert("JWT_SECRET".to_owned(), SECRET.to_owned());
+    // Most stories are about staff; who is none is the subject of one of its own.
+    variables.entry("CHASQUI__EDGE__USERS_ARE_STAFF".to_owned()).or_insert_with(|| "true".to_owned());
     let mut problems = chasqui_kit::config::Problems::default();
     let config: Config = Settings::read(None, variables).unwrap().take(&mut problems);
     assert!(problems.is_empty(), "{problems}");

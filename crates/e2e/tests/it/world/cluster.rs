@@ -98,7 +98,7 @@ impl Cluster {
             logs,
         };
         cluster.tool(&["migrate"]).await;
-        cluster.token = cluster.tool(&["token", "--user", "agent-1"]).await;
+        cluster.token = cluster.tool(&["token", "--user", "agent-1", "--staff"]).await;
         for process in cluster.processes() {
             process.start().await;
         }
