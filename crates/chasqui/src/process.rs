@@ -117,13 +117,13 @@ impl Process {
         let (config, metrics, stop) = (configuration.simulator.clone(), self.metrics.clone(), self.stop());
         let (nats, name) = (configuration.nats.clone(), format!("chasqui-simulator-{}", self.node));
         let simulator = async move {
-            let bus = match config.linked_devices {
-                true => match stop.run_until_cancelled(first_connection(&name, &nats)).await {
-                    Some(connected) => Some(connected.map_err(|error| error.to_string())?),
+            let mut bus = None;
+            if config.linked_devices {
+                match stop.run_until_cancelled(first_connection(&name, &nats)).await {
+                    Some(connected) => bus = Some(connected.map_err(|error| error.to_string())?),
                     None => return Ok(()),
-                },
-                false => None,
-            };
+                }
+            }
             told(chasqui_simulator::run(config, metrics, bus, stop).await)
         };
         self.supervisor.spawn(Service::Simulator.name(), exit::of(Service::Simulator), simulator);

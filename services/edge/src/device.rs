@@ -240,7 +240,7 @@ async fn owner(edge: &Edge, token: &str) -> Result<Owner, String> {
         Code::Unauthorized | Code::Forbidden | Code::InvalidInput => format!("Token inválido: {error}"),
         _ => failure(&error),
     })?;
-    if !identity.is_staff() {
+    if !identity.is_user() {
         return Err("Token inválido: solo abre el widget de un contacto".to_owned());
     }
     let account = account::tenant_of(&identity, edge.config.device_tenants);

@@ -43,7 +43,7 @@ pub(crate) fn document() -> utoipa::openapi::OpenApi {
     Routes::openapi()
 }
 
-/// WAB-10: the QR, or that it is not needed.
+/// The QR, or that it is not needed.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "the shape of an answer that is put together by hand")]
 pub(crate) struct DeviceQr {
@@ -62,7 +62,7 @@ pub(crate) struct DeviceQrData {
     qr: String,
 }
 
-/// WAB-11
+/// A page of the account's conversations.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "the shape of an answer that is put together by hand")]
 pub(crate) struct DeviceConversations<'a> {
@@ -71,7 +71,7 @@ pub(crate) struct DeviceConversations<'a> {
     next: Option<String>,
 }
 
-/// WAB-12
+/// A page of messages, oldest first.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "the shape of an answer that is put together by hand")]
 pub(crate) struct DeviceMessages<'a> {
@@ -80,7 +80,7 @@ pub(crate) struct DeviceMessages<'a> {
     next: Option<String>,
 }
 
-/// WAB-13
+/// Why a request was not answered.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "the shape of an answer that is put together by hand")]
 pub(crate) struct DeviceRefusal {

@@ -40,7 +40,7 @@ pub(crate) struct Page {
 
 /// A page of conversations.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Conversations<'a> {
+pub(crate) struct ConversationPage<'a> {
     success: bool,
     /// The one that changed last comes first.
     conversations: Vec<ConversationView<'a>>,
@@ -50,7 +50,7 @@ pub(crate) struct Conversations<'a> {
 
 /// A page of messages.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Messages<'a> {
+pub(crate) struct MessagePage<'a> {
     success: bool,
     /// Newest first.
     messages: Vec<MessageView<'a>>,
@@ -73,9 +73,9 @@ type Asked = Result<Query<Page>, QueryRejection>;
 
 /// Conversations of the tenant
 #[utoipa::path(
-    get, path = "/api/conversations", tag = "history", security(("token" = [])), params(Page),
+    get, operation_id = "list_conversations", path = "/api/conversations", tag = "history", security(("token" = [])), params(Page),
     responses(
-        (status = 200, description = "A page of them", body = Conversations),
+        (status = 200, description = "A page of them", body = ConversationPage),
         (status = 400, description = "A parameter is wrong", body = Refusal),
         (status = 401, description = "The token is missing or refused", body = Refusal),
         (status = 403, description = "The token is a contact's, or its user no active agent", body = Refusal),
@@ -92,10 +92,10 @@ pub(crate) async fn conversations(
 
 /// Messages of a conversation
 #[utoipa::path(
-    get, path = "/api/conversations/{id}/messages", tag = "history", security(("token" = [])),
+    get, operation_id = "list_messages", path = "/api/conversations/{id}/messages", tag = "history", security(("token" = [])),
     params(("id" = String, Path, description = "The number, the UUID, the phone number or the external_id"), Page),
     responses(
-        (status = 200, description = "A page of them", body = Messages),
+        (status = 200, description = "A page of them", body = MessagePage),
         (status = 400, description = "A parameter is wrong", body = Refusal),
         (status = 401, description = "The token is missing or refused", body = Refusal),
         (status = 403, description = "The token is a contact's, or its user no active agent", body = Refusal),
@@ -118,7 +118,7 @@ async fn list_conversations(edge: &Edge, headers: &HeaderMap, page: Asked) -> Re
     let question = v1::ListConversations { tenant: identity.tenant.to_string(), cursor, limit };
     let page = edge.bus.ask(CONVERSATIONS_LIST, &question, TraceContext::of_http(headers)).await?;
     let conversations = page.conversations.iter().map(ConversationView::new).collect();
-    Ok(Json(Conversations { success: true, conversations, next: next(&page.next) }).into_response())
+    Ok(Json(ConversationPage { success: true, conversations, next: next(&page.next) }).into_response())
 }
 
 async fn list_messages(
@@ -136,7 +136,7 @@ async fn list_messages(
         .iter()
         .filter_map(|stored| Some(MessageView::new(stored.message.as_ref()?, stored.status())))
         .collect();
-    Ok(Json(Messages { success: true, messages, next: next(&page.next) }).into_response())
+    Ok(Json(MessagePage { success: true, messages, next: next(&page.next) }).into_response())
 }
 
 fn next(cursor: &str) -> Option<&str> {

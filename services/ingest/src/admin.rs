@@ -78,7 +78,7 @@ struct Admitted<'a> {
 
 /// Entries of a collection, by id
 #[utoipa::path(
-    get, path = "/api/admin/{collection}", tag = "administration", security(("key" = [])),
+    get, operation_id = "list_entries", path = "/api/admin/{collection}", tag = "administration", security(("key" = [])),
     params(("collection" = String, Path, description = "tenants, users, agents, keys or numbers"), Asked),
     responses(
         (status = 200, description = "A page of them, under the collection's name, and `next`", body = Object),
@@ -119,7 +119,7 @@ pub(crate) async fn list(
 
 /// One entry
 #[utoipa::path(
-    get, path = "/api/admin/{collection}/{id}", tag = "administration", security(("key" = [])),
+    get, operation_id = "show_entry", path = "/api/admin/{collection}/{id}", tag = "administration", security(("key" = [])),
     params(("collection" = String, Path, description = "tenants, users, agents, keys or numbers"), ("id" = String, Path, description = "The entry's id"), Asked),
     responses(
         (status = 200, description = "It, under the name of its kind", body = Object),
@@ -147,7 +147,7 @@ pub(crate) async fn show(
 
 /// Makes or replaces an entry
 #[utoipa::path(
-    put, path = "/api/admin/{collection}/{id}", tag = "administration", security(("key" = [])),
+    put, operation_id = "put_entry", path = "/api/admin/{collection}/{id}", tag = "administration", security(("key" = [])),
     params(("collection" = String, Path, description = "tenants, users, agents, keys or numbers"), ("id" = String, Path, description = "The entry's id"), Asked),
     request_body(content = Object, description = "Its fields; those left out are empty"),
     responses(
@@ -185,7 +185,7 @@ pub(crate) async fn replace(
 
 /// Removes an entry
 #[utoipa::path(
-    delete, path = "/api/admin/{collection}/{id}", tag = "administration", security(("key" = [])),
+    delete, operation_id = "remove_entry", path = "/api/admin/{collection}/{id}", tag = "administration", security(("key" = [])),
     params(("collection" = String, Path, description = "tenants, users, agents, keys or numbers"), ("id" = String, Path, description = "The entry's id"), Asked),
     responses(
         (status = 200, description = "It is gone", body = Object),
@@ -220,7 +220,7 @@ pub(crate) async fn remove(
 ///
 /// Keys only: whoever makes one is told its secret, this once.
 #[utoipa::path(
-    post, path = "/api/admin/{collection}", tag = "administration", security(("key" = [])),
+    post, operation_id = "make_key", path = "/api/admin/{collection}", tag = "administration", security(("key" = [])),
     params(("collection" = String, Path, description = "tenants, users, agents, keys or numbers"), Asked),
     request_body(content = Object, description = "`name`, `scopes`, `expires_at_ms`, `tenant`"),
     responses(

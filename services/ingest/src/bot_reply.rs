@@ -92,7 +92,7 @@ pub(crate) fn routes(bot_reply: BotReply) -> Router {
 
 /// A bot's answer, on its way to the contact's web widget
 #[utoipa::path(
-    post, path = PATH, tag = "machines", security(("key" = []), ()),
+    post, operation_id = "bot_reply", path = PATH, tag = "machines", security(("key" = []), ()),
     request_body(content = BotReplyBody),
     params(("Idempotency-Key" = Option<String>, Header, description = "The same message is stored once; 1 to 255 characters")),
     responses(

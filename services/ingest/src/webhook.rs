@@ -81,7 +81,7 @@ type Asked = Result<Query<Handshake>, QueryRejection>;
 
 /// WhatsApp registers the webhook
 #[utoipa::path(
-    get, path = PATH, tag = "providers",
+    get, operation_id = "register_webhook", path = PATH, tag = "providers",
     params(
         ("hub.mode" = String, Query, description = "`subscribe`"),
         ("hub.verify_token" = String, Query, description = "`ingest.verify_token`"),
@@ -106,7 +106,7 @@ pub(crate) async fn handshake(State(webhook): State<Arc<Webhook>>, query: Asked)
 ///
 /// Answers 200 when all facts are stored, and not before: until then WhatsApp keeps them for us, for seven days.
 #[utoipa::path(
-    post, path = PATH, tag = "providers",
+    post, operation_id = "receive_webhook", path = PATH, tag = "providers",
     request_body(content = Object, description = "A webhook of the Cloud API, at most 3 MiB"),
     params(("X-Hub-Signature-256" = String, Header, description = "`sha256=` and the HMAC of the body")),
     responses(

@@ -49,12 +49,11 @@ impl Fields for AgentFields {
     const KIND: EntryKind = EntryKind::Agent;
 
     fn apply(&self, tenant: String, id: &str, before: Option<Entry>) -> Option<Entry> {
-        let mut entry = match before {
-            Some(Entry::Agent(entry)) => entry,
-            _ => {
-                let status = AgentStatus::Active.into();
-                AgentEntry { tenant, id: id.to_owned(), status, ..AgentEntry::default() }
-            }
+        let mut entry = if let Some(Entry::Agent(entry)) = before {
+            entry
+        } else {
+            let status = AgentStatus::Active.into();
+            AgentEntry { tenant, id: id.to_owned(), status, ..AgentEntry::default() }
         };
         change(&mut entry.user_id, self.user.as_ref());
         change(&mut entry.name, self.name.as_ref());

@@ -14,7 +14,7 @@ use chasqui_proto::{ConversationToken, Tenant, subject, subject::NodeToken, v1::
 use chasqui_testkit::{NatsServer, wait_for};
 use uuid::Uuid;
 
-pub(crate) const DEADLINE: Duration = Duration::from_secs(15);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 pub(crate) fn tenant() -> Tenant {
     "default".parse().unwrap()

@@ -59,6 +59,7 @@ mod tests {
             person: ConversationToken::of(&parse_address(user).unwrap()),
             kind: PersonKind::User,
             name: String::new(),
+            has_staff_role: false,
             agent: None,
             expires_at_ms: None,
         };

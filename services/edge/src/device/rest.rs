@@ -74,9 +74,9 @@ impl From<Error> for Refused {
     }
 }
 
-/// The QR to scan, or that the session is connected (WAB-10)
+/// The QR to scan, or that the session is connected
 #[utoipa::path(
-    get, path = "/api/whatsapp/qr", tag = "device", security(("token" = [])),
+    get, operation_id = "device_qr", path = "/api/whatsapp/qr", tag = "device", security(("token" = [])),
     responses(
         (status = 200, description = "The QR as a data URL, or connected", body = docs::DeviceQr),
         (status = 401, description = "The token is missing or refused", body = docs::DeviceRefusal),
@@ -87,9 +87,9 @@ pub(crate) async fn qr(State(edge): State<Arc<Edge>>, headers: HeaderMap) -> Res
     answer(show_qr(&edge, &headers).await)
 }
 
-/// Conversations of the account (WAB-11)
+/// Conversations of the account
 #[utoipa::path(
-    get, path = "/api/whatsapp/get_conversations", tag = "device", security(("token" = [])), params(Wanted),
+    get, operation_id = "device_conversations", path = "/api/whatsapp/get_conversations", tag = "device", security(("token" = [])), params(Wanted),
     responses(
         (status = 200, description = "A page of them", body = docs::DeviceConversations),
         (status = 400, description = "A parameter is wrong", body = docs::DeviceRefusal),
@@ -105,9 +105,9 @@ pub(crate) async fn conversations(
     answer(list_conversations(&edge, &headers, asked).await)
 }
 
-/// Messages of a conversation of the account (WAB-12)
+/// Messages of a conversation of the account
 #[utoipa::path(
-    get, path = "/api/whatsapp/get_messages", tag = "device", security(("token" = [])), params(Wanted),
+    get, operation_id = "device_messages", path = "/api/whatsapp/get_messages", tag = "device", security(("token" = [])), params(Wanted),
     responses(
         (status = 200, description = "A page of them, oldest first", body = docs::DeviceMessages),
         (status = 400, description = "A parameter is missing or wrong", body = docs::DeviceRefusal),

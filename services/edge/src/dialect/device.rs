@@ -90,6 +90,7 @@ impl SendMessage {
 
 /// WAB-11: one of the owner's conversations.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(description = "One of the account's conversations.")]
 pub(crate) struct DeviceConversation<'a> {
     id: &'a str,
     external_id: String,
@@ -122,6 +123,7 @@ impl<'a> DeviceConversation<'a> {
 
 /// WAB-12: one message.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(description = "A message as the account's front end knows it.")]
 pub(crate) struct DeviceMessage<'a> {
     id: &'a str,
     sender_type: &'static str,

@@ -102,6 +102,10 @@ impl Member for Collector {
     }
 
     fn deliver(&self, event: &Arc<Event>) {
+        // Who types or comes is over before the next request.
+        if event.fact.is_volatile() {
+            return;
+        }
         let Some(frame) = self.viewer.frame(event) else { return };
         let mut collected = self.collected();
         if !collected.is_full {
@@ -193,6 +197,14 @@ mod tests {
         collector.go_live();
         collector.deliver(&state());
         assert!(has_news(&collector));
+    }
+
+    #[test]
+    fn what_is_only_worth_knowing_now_answers_no_poll() {
+        let collector = greeted(7);
+        collector.go_live();
+        collector.deliver(&Arc::new(Event::of_state(Fact::Typing(Box::default()))));
+        assert!(!has_news(&collector) && collector.harvest(7).unwrap().frames.is_empty());
     }
 
     #[test]

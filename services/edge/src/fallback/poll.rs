@@ -63,7 +63,7 @@ pub(crate) struct Answer {
 
 /// Events after a cursor, or the next ones
 #[utoipa::path(
-    get, path = "/api/events", tag = "events", security(("token" = [])), params(Parameters),
+    get, operation_id = "poll_events", path = "/api/events", tag = "events", security(("token" = [])), params(Parameters),
     description = "Long polling: answers at once with what came after `since`, else waits for something to happen.",
     responses(
         (status = 200, description = "What happened, perhaps nothing, and the next cursor", body = Answer),

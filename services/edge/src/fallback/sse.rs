@@ -65,7 +65,7 @@ type Asked = Result<Query<Parameters>, QueryRejection>;
 
 /// Events as they happen
 #[utoipa::path(
-    get, path = "/sse", tag = "events", security(("token" = [])),
+    get, operation_id = "stream_events", path = "/sse", tag = "events", security(("token" = [])),
     params(("Last-Event-ID" = Option<String>, Header, description = "The cursor to go on from"), Parameters),
     description = "Server-sent events: the frames of dialect crm, each with its cursor as id.",
     responses(
@@ -219,7 +219,9 @@ impl Session {
         let mut frames: Vec<Frame> = Vec::new();
         self.screen.outbox.take_batch(&mut frames);
         let mut chunk = BytesMut::with_capacity(frames.iter().map(Frame::len).sum());
-        frames.iter().for_each(|frame| chunk.extend_from_slice(frame.payload()));
+        for frame in &frames {
+            chunk.extend_from_slice(frame.payload());
+        }
         self.write(chunk.freeze()).await
     }
 

@@ -83,7 +83,7 @@ pub(super) async fn admit(
         .ok_or(Error::Unauthorized("a token is needed: `Authorization: Bearer <token>` or ?token=<token>"))?;
     let identity = edge.gate.identify(token.trim()).await?;
     let tenant = identity.tenant.clone();
-    if identity.is_staff() {
+    if identity.is_user() {
         edge.admits_staff(&identity)?;
         return Ok(Admitted { identity, scope: Scope::Tenant(tenant), viewer: Viewer::Staff });
     }

@@ -147,8 +147,8 @@ impl Desk {
     pub(crate) async fn assign(&self, user: &str, agent: &str, agent_user: &str) {
         let chat = change(&self.chats, &("default".to_owned(), person(user).to_string()), |chat| {
             chat.status = v1::ChatStatus::Assigned.into();
-            chat.agent_id = agent.to_owned();
-            chat.agent_user_id = agent_user.to_owned();
+            agent.clone_into(&mut chat.agent_id);
+            agent_user.clone_into(&mut chat.agent_user_id);
             chat.assigned_at_ms = chat.opened_at_ms + 60_000;
         });
         tell(&self.bus, chat.unwrap()).await;

@@ -136,7 +136,7 @@ async fn front_end(node: &Node) -> Client {
     client
 }
 
-fn emit(client: &mut Client, name: &str, payload: Value) {
+fn emit(client: &mut Client, name: &str, payload: &Value) {
     client.tell(&json!({ "emit": name, "arguments": [payload] }));
 }
 
@@ -146,7 +146,7 @@ async fn wab_14_wab_23_from_join_to_the_closed_session() {
     let node = Node::start(&world, "one", &[]).await;
     let numbers = Numbers::start(&world).await;
     let mut client = front_end(&node).await;
-    emit(&mut client, "get-qr", json!({ "token": jwt(&json!({ "id": "u1" })) }));
+    emit(&mut client, "get-qr", &json!({ "token": jwt(&json!({ "id": "u1" })) }));
     // The QR of another account is not for this one.
     numbers.tell("user-u2", SessionStatus::Connected, 1).await;
     numbers.tell("user-u1", SessionStatus::ScanQr, 2).await;
@@ -157,7 +157,7 @@ async fn wab_14_wab_23_from_join_to_the_closed_session() {
     // WAB-31: a front end that comes back, to whatever node, is told how its session stands.
     let other = Node::start(&world, "two", &[]).await;
     let mut again = front_end(&other).await;
-    emit(&mut again, "join", json!({ "token": jwt(&json!({ "id": "u1" })) }));
+    emit(&mut again, "join", &json!({ "token": jwt(&json!({ "id": "u1" })) }));
     assert_eq!(again.hears_event("session-ready").await, json!({ "success": true }));
 
     numbers.tell("user-u1", SessionStatus::LoggedOut, 4).await;
@@ -182,11 +182,11 @@ async fn wab_16_a_message_is_durable_before_it_is_called_sent() {
             "attachments": [] })
     };
     *numbers.status.lock().unwrap() = SessionStatus::ScanQr;
-    emit(&mut client, "send-message", whole(CONTACT));
+    emit(&mut client, "send-message", &whole(CONTACT));
     assert_eq!(client.hears_event("error").await, "WhatsApp no está conectado: escanee el código QR");
     numbers.tell("user-u1", SessionStatus::Connected, 1).await;
     client.hears_event("session-ready").await;
-    emit(&mut client, "send-message", whole(CONTACT));
+    emit(&mut client, "send-message", &whole(CONTACT));
     let sent = client.hears_event("message-sent").await;
     assert_eq!((&sent["success"], &sent["conversationId"]), (&json!(true), &json!(CONTACT)));
     let message = timeout(DEADLINE, stored.next()).await.unwrap().unwrap();
@@ -195,7 +195,7 @@ async fn wab_16_a_message_is_durable_before_it_is_called_sent() {
     assert_eq!((message.text.as_str(), message.sender_id.as_str()), ("hola", "u1"));
     assert_eq!(message.channel.unwrap().id, "main");
 
-    emit(&mut client, "send-message", whole("5491100000002@s.whatsapp.net"));
+    emit(&mut client, "send-message", &whole("5491100000002@s.whatsapp.net"));
     assert_eq!(client.hears_event("error").await, "Conversación no encontrada");
 }
 
@@ -216,7 +216,7 @@ async fn wab_22_what_is_wrong_comes_as_a_bare_string_and_the_connection_stays() 
         ("send-message", json!({ "token": jwt(&json!({ "id": "u1" })) }), "conversationId"),
         ("get-qr", json!({ "token": jwt(&json!({ "id": "u1" })) }), "no está disponible"),
     ] {
-        emit(&mut client, name, payload);
+        emit(&mut client, name, &payload);
         let error = client.hears_event("error").await;
         assert!(error.as_str().is_some_and(|error| error.contains(names)), "{error} should say {names}");
     }

@@ -49,8 +49,8 @@ impl Stream {
     async fn block(&mut self) -> Option<String> {
         loop {
             if let Some((block, rest)) = self.read.split_once("\n\n") {
-                let block = block.to_owned();
-                self.read = rest.to_owned();
+                let (block, rest) = (block.to_owned(), rest.to_owned());
+                self.read = rest;
                 return Some(block);
             }
             let chunk = timeout(DEADLINE, self.response.chunk()).await.expect("the stream goes on").unwrap();

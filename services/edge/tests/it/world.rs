@@ -29,9 +29,7 @@ use tokio_tungstenite::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub(crate) const DEADLINE: Duration = Duration::from_secs(15);
-/// The broker sets as much of the disk aside for each stream; the default is more than a small machine has.
-const STREAM_BYTES_MAX: i64 = 1024 * 1024 * 1024;
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 const SECRET: &str = "an-hs256-secret-of-32-bytes-here";
 
 /// The broker and the services that are not edges.
@@ -45,7 +43,7 @@ pub(crate) struct World<B = NatsServer> {
 impl World {
     pub(crate) async fn start() -> Self {
         let nats = NatsServer::start().await.unwrap();
-        let broker = NatsConfig { url: nats.url(), stream_bytes_max: STREAM_BYTES_MAX, ..NatsConfig::default() };
+        let broker = NatsConfig { url: nats.url(), ..NatsConfig::default() };
         Self::with(nats, broker).await
     }
 }
@@ -54,12 +52,7 @@ impl World<NatsCluster> {
     /// Three servers, and streams with a copy on each.
     pub(crate) async fn start_cluster() -> Self {
         let nats = NatsCluster::start(3).await.unwrap();
-        let broker = NatsConfig {
-            url: nats.url(),
-            replicas: 3,
-            stream_bytes_max: STREAM_BYTES_MAX,
-            ..NatsConfig::default()
-        };
+        let broker = NatsConfig { url: nats.url(), replicas: 3, ..NatsConfig::default() };
         Self::with(nats, broker).await
     }
 }

@@ -30,7 +30,7 @@ const EVENT_LENGTH_MAX: usize = 64;
 
 /// A word to everyone of a tenant who is connected right now
 #[utoipa::path(
-    post, path = "/api/admin/announcements", tag = "administration", security(("key" = [])),
+    post, operation_id = "announce", path = "/api/admin/announcements", tag = "administration", security(("key" = [])),
     request_body(content = Object, description = "`event`, `data` (any JSON, at most 64 KiB) and `tenant`"),
     responses(
         (status = 202, description = "Told to whoever is connected; nobody is told later", body = Object),

@@ -13,7 +13,7 @@ async fn front_end(cluster: &Cluster, door: &FrontDoor, user: &str) -> FrontEnd 
     client
 }
 
-fn named<'a>(name: &'a str) -> impl Fn(&Value) -> bool + 'a {
+fn named(name: &str) -> impl Fn(&Value) -> bool {
     move |line: &Value| line["name"] == name
 }
 
@@ -35,7 +35,7 @@ async fn ben_10_to_30_a_user_and_an_agent_hold_a_chat_across_nodes() {
     agent.finds("event", is_me).await;
 
     // BEN-19: the first words open the chat; persistence gives it to the agent who is there.
-    user.does(json!({ "write": "necesito ayuda", "chat": user_id }));
+    user.does(&json!({ "write": "necesito ayuda", "chat": user_id }));
     let at_agent = frame(&mut agent, "chat_message").await;
     assert_eq!((&at_agent["message"], &at_agent["sender_type"]), (&json!("necesito ayuda"), &json!("USER")));
     assert_eq!(at_agent["sender_id"], user_id);
@@ -43,7 +43,7 @@ async fn ben_10_to_30_a_user_and_an_agent_hold_a_chat_across_nodes() {
     assert_eq!(frame(&mut user, "chat_message").await["message"], "necesito ayuda", "BEN-25: the sender too");
 
     // BEN-23, BEN-25: whose words they are says the connection.
-    agent.does(json!({ "answer": "¿en qué puedo ayudarte?", "chat": chat }));
+    agent.does(&json!({ "answer": "¿en qué puedo ayudarte?", "chat": chat }));
     for client in [&mut user, &mut agent] {
         let is_answer = |line: &Value| {
             line["frame"]["message"] == "¿en qué puedo ayudarte?" && named("chat_message")(line)
@@ -54,23 +54,23 @@ async fn ben_10_to_30_a_user_and_an_agent_hold_a_chat_across_nodes() {
 
     // BEN-27, BEN-44: the receipt travels back. BEN-28, BEN-29.
     let message = at_agent["message_id"].clone();
-    agent.does(json!({ "read": message, "chat": chat }));
+    agent.does(&json!({ "read": message, "chat": chat }));
     assert_eq!(frame(&mut user, "message_read").await["message_id"], message);
-    agent.does(json!({ "typing": true, "chat": chat }));
+    agent.does(&json!({ "typing": true, "chat": chat }));
     assert_eq!(frame(&mut user, "typing").await["chat_id"], chat);
-    agent.does(json!({ "typing": false, "chat": chat }));
+    agent.does(&json!({ "typing": false, "chat": chat }));
     frame(&mut user, "stop_typing").await;
 
     // The network breaks under the user: what is written meanwhile is shown when it is back.
-    user.does(json!({ "do": "break" }));
+    user.does(&json!({ "do": "break" }));
     user.says("close").await;
-    agent.does(json!({ "answer": "¿sigues ahí?", "chat": chat }));
+    agent.does(&json!({ "answer": "¿sigues ahí?", "chat": chat }));
     user.finds("event", |line| line["frame"]["message"] == "¿sigues ahí?").await;
 
     // BEN-30, BEN-14.
-    agent.does(json!({ "close_chat": chat }));
+    agent.does(&json!({ "close_chat": chat }));
     assert_eq!(frame(&mut user, "chat_closed").await["chat"]["id"], chat);
-    user.does(json!({ "do": "disconnect" }));
+    user.does(&json!({ "do": "disconnect" }));
     let is_gone = |line: &Value| line["name"] == "user_disconnected" && line["frame"]["user_id"] == user_id;
     agent.finds("event", is_gone).await;
 }
@@ -102,12 +102,12 @@ async fn ben_04_ben_20_ben_32_what_is_wrong_is_told_in_the_words_of_before() {
         ),
         (json!({ "text": "{" }), "Error al procesar el mensaje"),
     ] {
-        user.does(command);
+        user.does(&command);
         assert_eq!(user.says("error").await["frame"], json!({ "error": error }));
     }
-    user.does(json!({ "frame": { "event": "agent_chat_message" } }));
+    user.does(&json!({ "frame": { "event": "agent_chat_message" } }));
     assert_eq!(frame(&mut user, "error").await["message"], "Se requieren chat_id y message", "BEN-24");
-    user.does(json!({ "frame": { "event": "dance" } }));
-    user.does(json!({ "frame": { "event": "open_chat" } }));
+    user.does(&json!({ "frame": { "event": "dance" } }));
+    user.does(&json!({ "frame": { "event": "open_chat" } }));
     assert!(frame(&mut user, "chat_opened").await["chat"]["id"].is_string(), "BEN-31: and it goes on");
 }

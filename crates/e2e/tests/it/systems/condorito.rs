@@ -28,13 +28,13 @@ async fn crm_17_a_message_from_whatsapp_is_shown_then_its_conversation_then_the_
     crm.finds("stats_updated", |frame| frame["data"]["stats"]["messages_in"].as_u64() > Some(0)).await;
 
     // CRM-18: shown in the open chat, read; what a component sends goes to the contact.
-    crm.does(json!({ "send": { "type": "mark_read", "data": { "conversation_id": id } } }));
+    crm.does(&json!({ "send": { "type": "mark_read", "data": { "conversation_id": id } } }));
     crm.finds("conversation_updated", |frame| {
         of(frame) && frame["data"]["conversation"]["unread_count"] == 0
     })
     .await;
     let answer = json!({ "conversation_id": id, "text": "buen día", "client_id": "c1" });
-    crm.does(json!({ "send": { "type": "send_message", "data": answer } }));
+    crm.does(&json!({ "send": { "type": "send_message", "data": answer } }));
     assert_eq!(crm.says("message_accepted").await["data"]["client_id"], "c1");
     crm.finds("new_message", |frame| shows(frame, "buen día")).await;
 }
@@ -46,7 +46,7 @@ async fn crm_13_crm_14_the_service_comes_back_by_itself_and_rest_has_what_it_mis
     let (phone, text) = ("5491100000422", "mientras el CRM no estaba");
     let mut crm = FrontEnd::open("condorito.mjs", &[&door.crm_url(&cluster.token)]);
     crm.says("connected").await;
-    crm.does(json!({ "do": "break" }));
+    crm.does(&json!({ "do": "break" }));
     crm.finds("state", |frame| frame["state"] == "disconnected").await;
     meta.text(phone, text).await;
     crm.finds("state", |frame| frame["state"] == "connected").await;
@@ -74,11 +74,11 @@ async fn crm_22_errors_are_told_and_the_connection_stays() {
         (json!({ "type": "dance" }), "dance"),
         (json!([1]), "type"),
     ] {
-        crm.does(json!({ "send": frame }));
+        crm.does(&json!({ "send": frame }));
         let error = crm.says("error").await;
         assert!(error["data"]["message"].as_str().unwrap().contains(names), "{error}");
     }
-    crm.does(json!({ "send": { "type": "ping" } }));
+    crm.does(&json!({ "send": { "type": "ping" } }));
     crm.says("pong").await;
     // A token that proves nothing: the state is derivable, and the service is told why.
     let mut stranger = FrontEnd::open("condorito.mjs", &[&door.crm_url("x")]);

@@ -26,13 +26,13 @@ async fn kon_13_the_widget_shows_replies_whatever_node_its_requests_land_on() {
     }
 
     // KON-16: what the contact types is the conversation's newest message.
-    page.does(json!({ "write": "quiero un turno" }));
+    page.does(&json!({ "write": "quiero un turno" }));
     let stored = cluster.stored(1, phone, 6).await;
     let typed = stored.iter().find(|message| message["text_content"] == "quiero un turno").unwrap();
     assert_eq!((&typed["direction"], &typed["sender_type"]), (&json!("in"), &json!("user")));
 
     // What is written while the network is broken is shown once it is back, once.
-    page.does(json!({ "do": "break" }));
+    page.does(&json!({ "do": "break" }));
     page.says("disconnect").await;
     meta.store_bot_reply(phone, "mientras no estabas").await;
     assert_eq!(page.says("message").await["text"], "mientras no estabas");
@@ -40,7 +40,7 @@ async fn kon_13_the_widget_shows_replies_whatever_node_its_requests_land_on() {
     assert_eq!(page.says("message").await["text"], "y ahora");
 
     // The page is shown for another contact: it gets that one's replies and no others.
-    page.does(json!({ "phone": other }));
+    page.does(&json!({ "phone": other }));
     page.says("connect").await;
     wait_for(DEADLINE, "the first contact has left", async || {
         (meta.bot_reply(phone, "para nadie").await.0 == 404).then_some(())
@@ -48,7 +48,7 @@ async fn kon_13_the_widget_shows_replies_whatever_node_its_requests_land_on() {
     .await;
     meta.store_bot_reply(other, "para el otro").await;
     assert_eq!(page.says("message").await["text"], "para el otro");
-    page.does(json!({ "do": "unmount" }));
+    page.does(&json!({ "do": "unmount" }));
     page.says("disconnect").await;
 }
 

@@ -20,7 +20,7 @@ async fn wab_23_from_the_qr_to_messages_both_ways() {
 
     let mut front_end = FrontEnd::open("whatsapp-web.mjs", &[&door.http(), &token]);
     front_end.says("connect").await;
-    front_end.does(json!({ "do": "get-qr" }));
+    front_end.does(&json!({ "do": "get-qr" }));
     let qr = front_end.says("qr-code").await["payload"].clone();
     assert!(qr.as_str().is_some_and(|qr| qr.starts_with("data:image/png;base64,")), "WAB-17: {qr}");
     assert_eq!(get("qr").await["data"]["qr"], qr, "WAB-29: the same while it can be scanned");
@@ -36,13 +36,13 @@ async fn wab_23_from_the_qr_to_messages_both_ways() {
     let messages = get(&format!("get_messages?conversationId={CONTACT}")).await;
     assert_eq!(messages["messages"][0]["text_content"], "hola", "WAB-12");
 
-    front_end.does(json!({ "send": "buen día", "to": CONTACT }));
+    front_end.does(&json!({ "send": "buen día", "to": CONTACT }));
     assert_eq!(front_end.says("message-sent").await["payload"]["conversationId"], CONTACT, "WAB-21");
-    front_end.does(json!({ "send": "x", "to": "5491100000449@s.whatsapp.net" }));
+    front_end.does(&json!({ "send": "x", "to": "5491100000449@s.whatsapp.net" }));
     assert_eq!(front_end.says("error").await["payload"], "Conversación no encontrada", "WAB-32");
 
     // WAB-31: the library connects again, to another node, joins, and is told how the session stands.
-    front_end.does(json!({ "do": "break" }));
+    front_end.does(&json!({ "do": "break" }));
     front_end.says("disconnect").await;
     front_end.says("session-ready").await;
     phone.logs_out(&account).await;
@@ -64,7 +64,7 @@ async fn wab_27_nobody_sees_the_conversations_of_another() {
     let mut front_ends =
         tokens.each_ref().map(|token| FrontEnd::open("whatsapp-web.mjs", &[&door.http(), token]));
     for (number, front_end) in front_ends.iter_mut().enumerate() {
-        front_end.does(json!({ "do": "get-qr" }));
+        front_end.does(&json!({ "do": "get-qr" }));
         front_end.says("qr-code").await;
         phone.scan(&format!("user-dueno-{}", number + 1)).await;
         front_end.says("session-ready").await;

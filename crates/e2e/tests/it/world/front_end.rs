@@ -17,7 +17,7 @@ impl FrontEnd {
         Self { program: Program::node(script, arguments).unwrap(), said: VecDeque::new() }
     }
 
-    pub(crate) fn does(&mut self, command: Value) {
+    pub(crate) fn does(&mut self, command: &Value) {
         self.program.write_line(&command.to_string());
     }
 
@@ -34,5 +34,11 @@ impl FrontEnd {
             }
             self.said.push_back(self.program.json(DEADLINE, &format!("the front end says {is}")).await);
         }
+    }
+
+    /// Everything it said that nobody asked about, until it says `is`.
+    pub(crate) async fn everything_before(&mut self, is: &str) -> Vec<Value> {
+        self.says(is).await;
+        std::mem::take(&mut self.said).into()
     }
 }
