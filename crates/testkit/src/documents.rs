@@ -22,7 +22,12 @@ pub fn faults(door: &str, openapi: &Value, asyncapi: &Value) -> Vec<String> {
     for document in [openapi, asyncapi] {
         dangling(document, document, &mut faults);
     }
+    let mut ids = BTreeSet::new();
     for (path, verb, operation) in operations(openapi) {
+        let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
+        if !id.is_empty() && !ids.insert(id.clone()) {
+            faults.push(format!("{verb} {path}: operationId {id} is another's"));
+        }
         if keys(&operation["responses"]).is_empty()
             || operation["summary"].as_str().unwrap_or_default().is_empty()
         {

@@ -9,7 +9,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chasqui_websocket::Text;
 use chasqui_kit::{Code, Coded, TraceContext};
 use chasqui_proto::{
     Tenant,
@@ -17,6 +16,7 @@ use chasqui_proto::{
     subject,
     v1::{self, SessionStatus},
 };
+use chasqui_websocket::Text;
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
@@ -108,6 +108,9 @@ impl Member for Screen {
     fn greet(&self, _: &Greeting) {}
 
     fn deliver(&self, event: &Arc<Event>) {
+        if account::is_of_another_session(event) {
+            return;
+        }
         if let Some(frame) = event.frame(Dialect::Device) {
             // A full outbox closes itself; a client that comes back joins again and is told how its session stands.
             let _ = self.outbox.push(frame.clone(), Delivery::Reply);

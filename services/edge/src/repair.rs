@@ -51,13 +51,15 @@ impl Repairs {
     async fn repair(&self, feeds: &Feeds, feed: &Feed, mut missing: Missing, reason: &'static str) {
         loop {
             let Some(tail) = self.read(feed, &missing, reason).await else { return };
+            if tail.truncated {
+                // Before anything of it is shown: what was held back lies beyond what is still missing.
+                feed.give_up();
+                return;
+            }
             let events: Vec<_> = tail.events.into_iter().filter_map(|event| feeds.place(event)).collect();
             let (mended, more) = feed.mend(&events);
             metrics::counter!("chasqui_edge_mended_events_total", "reason" => reason)
                 .increment(mended as u64);
-            if tail.truncated {
-                feed.give_up();
-            }
             match more {
                 Some(more) => missing = more,
                 None => return,

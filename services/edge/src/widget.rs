@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use chasqui_kit::Coded;
+use chasqui_kit::{Code, Coded};
 use chasqui_proto::{ConversationToken, Tenant};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -97,10 +97,11 @@ impl Member for Screen {
             }
             _ => frame.clone(),
         };
+        // Before the frame can leave: its confirmation must not come first.
+        let mut unconfirmed = self.unconfirmed.lock().unwrap_or_else(PoisonError::into_inner);
         // A full outbox closes itself: the client comes back and is shown what it did not confirm.
         let Ok(position) = self.outbox.push(frame, Delivery::Durable) else { return };
         if is_for_widget(message) {
-            let mut unconfirmed = self.unconfirmed.lock().unwrap_or_else(PoisonError::into_inner);
             unconfirmed.push_back((position, message.id.clone()));
             if unconfirmed.len() > UNCONFIRMED_MAX {
                 self.outbox.close(CloseCode::SLOW_CONSUMER);
@@ -201,13 +202,17 @@ impl Application for Widget {
         request: ConnectRequest,
         outbox: Arc<Outbox>,
     ) -> Result<Welcome<Session>, Refusal> {
-        let place = self.edge.sockets.take_place().map_err(|reason| Refusal::new(reason.to_string()))?;
+        let place = self.edge.sockets.take_place().map_err(|reason| {
+            outbox.close(CloseCode::GOING_AWAY);
+            Refusal::new(reason.to_string())
+        })?;
         let auth = match &request.auth {
             Some(auth) => serde_json::from_str(auth.get())
                 .map_err(|_| Refusal::new("auth must be an object with `token`, `since` and `session`"))?,
             None => Auth::default(),
         };
-        let Some(identity) = self.contact(&request, &auth).await.map_err(|error| refusal(&error))? else {
+        let known = self.contact(&request, &auth).await;
+        let Some(identity) = known.map_err(|error| refuse(&outbox, &error))? else {
             tracing::info!("a widget connected without userPhone; it is shown nothing");
             return Ok(Welcome::without_recovery(self.session(None, &outbox, place)));
         };
@@ -222,12 +227,12 @@ impl Application for Widget {
         place.attach(&identity, &outbox);
         let lease = self.edge.leases.hold(identity.expires_at_ms, &outbox, widget::token_expiring);
         let entered = self.edge.roster.enter((&*identity).into(), auth.session.as_deref(), outbox.clone());
-        let stay = entered.map_err(|code| refusal(&Error::RateLimited(code.reason)))?;
+        let stay = entered.map_err(|code| refuse(&outbox, &Error::RateLimited(code.reason)))?;
         let scope = Scope::Contact(tenant.clone(), conversation.clone());
         let shown = self.show(&scope, (&outbox, &stay), since, request.recovery.as_ref()).await;
         let (screen, membership) = shown.map_err(|error| {
             tracing::warn!(%error, "a widget could not be let in");
-            Refusal::new("the node cannot reach the stream; try again")
+            refuse(&outbox, &Error::NotNow("the node cannot reach the stream; try again"))
         })?;
         tracing::debug!(tenant = tenant.as_str(), "a widget connected");
         let pid = Some(screen.pid(request.recovery));
@@ -353,6 +358,10 @@ impl Widget {
     }
 }
 
-fn refusal(error: &Error) -> Refusal {
+/// Why a client is not let in. One that would be let in later is made to come back by itself.
+fn refuse(outbox: &Outbox, error: &Error) -> Refusal {
+    if matches!(error.code(), Code::Unavailable | Code::Timeout) {
+        outbox.close(CloseCode::INTERNAL);
+    }
     Refusal { message: error.to_string(), data: Some(json!({ "code": error.code().as_str() })) }
 }

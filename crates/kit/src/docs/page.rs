@@ -9,8 +9,8 @@ color:#1c2430;background:#fff}h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top
 code,pre{font:13px/1.5 ui-monospace,monospace}pre{background:#f4f6f8;padding:.8rem;overflow:auto;max-height:24rem}\
 table{border-collapse:collapse;width:100%;margin:.5rem 0}th,td{text-align:left;vertical-align:top;padding:.3rem .8rem .3rem 0;\
 border-bottom:1px solid #e6e9ed}th{font-weight:600;color:#556}details{margin:.3rem 0;border:1px solid #e0e4e9;\
-border-radius:6px;padding:.4rem .8rem}summary{cursor:pointer}.verb{display:inline-block;min-width:4.2rem;font-weight:700;\
-color:#0b6bcb}.about{color:#556;margin-left:.6rem}nav a{margin-right:1rem}";
+border-radius:6px;padding:.4rem .8rem}summary{cursor:pointer}.verb{display:inline-block;min-width:4.6rem;font-weight:700;\
+color:#0b6bcb}.about{color:#556;margin-left:.6rem}nav a{margin-right:1rem}small{color:#556}";
 
 /// The page of both documents.
 pub(super) fn render(openapi: &Value, asyncapi: &Value) -> String {
@@ -46,7 +46,7 @@ pub(super) fn render(openapi: &Value, asyncapi: &Value) -> String {
         let payloads = payloads.join(", ");
         let _ = write!(
             page,
-            "<tr><td><code>{address}</code><td>{payloads}<td>{summary}.<br><span class=\"about\">{description}.</span></tr>"
+            "<tr><td><code>{address}</code><td>{payloads}<td>{summary}.<br><small>{description}.</small></tr>"
         );
     }
     page += "</table><h2 id=\"schemas\">Schemas</h2>";

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tokio::{sync::mpsc, time::timeout};
 use utoipa::IntoParams;
 
-use super::{Owner, open_session, owner, told};
+use super::{Owner, account::is_of_another_session, open_session, owner, told};
 use crate::{
     dialect::device::{DeviceConversation, DeviceMessage},
     error::Error,
@@ -146,7 +146,9 @@ impl Member for Watcher {
     fn greet(&self, _: &Greeting) {}
 
     fn deliver(&self, event: &Arc<Event>) {
-        if let Fact::Session(session) = &event.fact {
+        if let Fact::Session(session) = &event.fact
+            && !is_of_another_session(event)
+        {
             // A request that has what it wants does not look any more.
             let _ = self.0.try_send((**session).clone());
         }

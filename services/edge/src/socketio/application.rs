@@ -18,6 +18,9 @@ pub trait Application: Send + Sync + 'static {
     /// Frames pushed into `outbox` while this runs are held until the client has its answer; so do not wait here for
     /// them to leave. When the client leaves meanwhile, the outbox is closed and this still runs to its end.
     /// The namespaces of one connection share one outbox.
+    ///
+    /// A client that is refused never tries again by itself. One that may come back, to this node or another, is sent
+    /// away by closing the outbox first: then its transport closes, and it is not told the refusal.
     fn connect(
         &self,
         request: ConnectRequest,
@@ -48,7 +51,7 @@ pub struct ConnectRequest {
     pub auth: Option<Box<RawValue>>,
     /// What the client wants back of an earlier connection, where it had one that can be recovered.
     pub recovery: Option<Recovery>,
-    /// The request that opened the connection: query and headers.
+    /// The request that opened the connection, with its query.
     pub handshake: Arc<Handshake>,
 }
 

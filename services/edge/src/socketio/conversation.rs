@@ -90,6 +90,8 @@ impl<A: Application> engineio::Conversation for Conversation<A> {
                 self.joined.push(Joined { namespace, session: Arc::new(session) });
                 self.deadline = None;
             }
+            // A client that is refused does not come back by itself; one whose transport closes does.
+            Err(_) if self.outbox.close_code().is_some_and(CloseCode::reconnect) => {}
             Err(refusal) => replies.push(encode::refused(&namespace, &refusal).into()),
         }
     }
@@ -196,5 +198,58 @@ impl<A: Application> Conversation<A> {
 impl<S> Joined<S> {
     fn into_session(self) -> S {
         Arc::into_inner(self.session).expect("no call runs that could share it")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+    use crate::engineio::Conversation as _;
+
+    /// Refuses everybody, once the outbox is closed with a code if there is one.
+    struct Refusing(Option<CloseCode>);
+
+    impl Application for Refusing {
+        type Session = ();
+
+        async fn connect(&self, _: ConnectRequest, outbox: Arc<Outbox>) -> Result<Welcome<()>, Refusal> {
+            if let Some(code) = self.0 {
+                outbox.close(code);
+            }
+            Err(Refusal::new("not now"))
+        }
+
+        async fn event(&self, (): &(), _: Event) {}
+
+        fn confirmed(&self, (): &(), _: u64) {}
+
+        async fn disconnect(&self, (): (), _: DisconnectReason) {}
+    }
+
+    /// What a client that is refused is told.
+    async fn told(code: Option<CloseCode>) -> Vec<Frame> {
+        let (application, namespaces) =
+            (Arc::new(Refusing(code)), Arc::from([Arc::from(crate::socketio::ROOT)]));
+        let protocol =
+            SocketIo { application, namespaces, connect_timeout: std::time::Duration::from_secs(45) };
+        let request = Request::get("/socket.io/").body(()).unwrap().into_parts().0;
+        let handshake = Arc::new(Handshake::new("sid", &request).unwrap());
+        let mut conversation = protocol.open(handshake, Outbox::new(1_000));
+        let mut replies = Vec::new();
+        let Received::Call(call) = conversation.receive(Incoming::Text("40".into()), &mut replies) else {
+            panic!("connecting takes time")
+        };
+        conversation.complete(call.await, &mut replies);
+        replies
+    }
+
+    #[tokio::test]
+    async fn who_may_come_back_is_not_told_a_refusal_that_would_keep_it_away() {
+        assert!(told(Some(CloseCode::GOING_AWAY)).await.is_empty());
+        let refusal = Frame::from(r#"44{"message":"not now"}"#);
+        assert_eq!(told(None).await, [refusal.clone()]);
+        assert_eq!(told(Some(CloseCode::CONNECTION_LIMIT)).await, [refusal]);
     }
 }

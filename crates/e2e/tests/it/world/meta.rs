@@ -66,6 +66,11 @@ impl Meta {
         wamid
     }
 
+    /// A text of a contact to a number of somebody's.
+    pub(crate) async fn text_to(&self, number: &str, from: &str, text: &str) {
+        self.deliver(&payload::webhook(number, &[payload::text(from, &payload::wamid(), text)])).await;
+    }
+
     /// A bot's reply; status and body of the answer.
     pub(crate) async fn bot_reply(&self, contact: &str, text: &str) -> (u16, Value) {
         self.bot_says(&reply(contact, text)).await
