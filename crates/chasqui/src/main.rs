@@ -8,6 +8,7 @@ mod dlq;
 mod exit;
 mod guess;
 mod healthcheck;
+mod open_files;
 mod output;
 mod payload;
 mod process;

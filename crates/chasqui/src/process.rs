@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     cli::Cli,
-    exit,
+    exit, open_files,
     settings::{self, Configuration, Service},
 };
 
@@ -91,6 +91,9 @@ impl Process {
         configuration: &Configuration,
         services: &[Service],
     ) -> std::io::Result<()> {
+        if services.contains(&Service::Edge) {
+            open_files::raise(&configuration.edge);
+        }
         let health = Health::default();
         let listeners = Door::bind(&configuration.http)?;
         tracing::info!(port = configuration.http.port, node = %self.node, "listening");

@@ -62,7 +62,11 @@ pub(crate) fn deflate(payload: &[u8], level: u8, window_bits: u8) -> Option<Byte
         compress.compress_vec(payload, &mut compressed, FlushCompress::Sync).ok()?;
         let is_whole = compressed.len() < compressed.capacity() && compressed.ends_with(&TAIL);
         compressed.truncate(compressed.len().checked_sub(TAIL.len())?);
-        (is_whole && compressed.len() < payload.len()).then(|| Bytes::from(compressed))
+        (is_whole && compressed.len() < payload.len()).then(|| {
+            // It lives as long as its frame, the room beside it need not.
+            compressed.shrink_to_fit();
+            Bytes::from(compressed)
+        })
     })
 }
 

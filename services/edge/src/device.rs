@@ -42,7 +42,7 @@ use crate::{
     scope::Scope,
     service::Edge,
     socketio,
-    sockets::SocketPlace,
+    sockets::{Seat, SocketPlace},
     speech,
 };
 
@@ -52,6 +52,7 @@ const OPEN_WAIT: Duration = Duration::from_secs(10);
 /// What an owner is told, in the language of its front ends (WAB-22, WAB-32).
 mod told {
     pub(super) const NO_TOKEN: &str = "Falta el parámetro token";
+    pub(super) const NOT_STAFF: &str = "Token inválido: la cuenta de un tenant la abre solo su personal";
     pub(super) const NO_CONVERSATION: &str = "Conversación no encontrada";
     pub(super) const NO_SERVICE: &str = "El servicio de WhatsApp no está disponible, intente nuevamente";
     pub(super) const NOT_CONNECTED: &str = "WhatsApp no está conectado: escanee el código QR";
@@ -76,6 +77,7 @@ struct Joined {
     owner: Owner,
     /// Renewed with the token of each event.
     lease: Hold,
+    _seat: Option<Seat>,
     _membership: Membership,
     _stay: Stay,
 }
@@ -200,7 +202,7 @@ impl Device {
 
     async fn enter(&self, place: &SocketPlace, owner: Owner) -> Result<Joined, String> {
         let (edge, outbox) = (&self.edge, &self.outbox);
-        place.attach(&owner.identity, outbox);
+        let seat = place.seat(&owner.identity, outbox);
         let lease = edge.leases.hold(owner.identity.expires_at_ms, outbox, widget::token_expiring);
         let entered = edge.roster.enter((&owner.in_account()).into(), None, outbox.clone());
         let stay = entered.map_err(|_| told::TOO_MANY.to_owned())?;
@@ -208,7 +210,7 @@ impl Device {
             (Scope::Tenant(owner.account.clone()), Arc::new(Screen { outbox: outbox.clone() }));
         let joined = edge.hub.join(&scope, screen, &Wish::Live).await;
         let membership = joined.map_err(|error| failure(&error))?;
-        Ok(Joined { owner, lease, _membership: membership, _stay: stay })
+        Ok(Joined { owner, lease, _seat: seat, _membership: membership, _stay: stay })
     }
 
     /// Whether the client may send now.
@@ -237,7 +239,7 @@ impl Device {
     }
 }
 
-/// Whom a token speaks for, with the account it opens as its tenant.
+/// Whom a token speaks for, with the account it opens as its tenant. That of a whole tenant is its staff's alone.
 async fn owner(edge: &Edge, token: &str) -> Result<Owner, String> {
     let identity = edge.gate.identify(token).await.map_err(|error| match error.code() {
         Code::Unauthorized | Code::Forbidden | Code::InvalidInput => format!("Token inválido: {error}"),
@@ -245,6 +247,9 @@ async fn owner(edge: &Edge, token: &str) -> Result<Owner, String> {
     })?;
     if !identity.is_user() {
         return Err("Token inválido: solo abre el widget de un contacto".to_owned());
+    }
+    if identity.is_tenant_named && edge.admits_staff(&identity).is_err() {
+        return Err(told::NOT_STAFF.to_owned());
     }
     let account = account::tenant_of(&identity, edge.config.device_tenants);
     Ok(Owner { identity: Arc::new(identity), account })

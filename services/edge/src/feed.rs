@@ -237,7 +237,8 @@ impl Feed {
     /// It is too far behind to bring every socket up to date here: it ends, and they come back with their cursors.
     pub(crate) fn give_up(&self) {
         metrics::counter!("chasqui_edge_feeds_given_up_total").increment(1);
-        tracing::error!(scope = ?self.scope, "a feed fell too far behind; its clients are sent to resume");
+        let tenant = self.scope.tenant().as_str();
+        tracing::error!(tenant, "a feed fell too far behind; its clients are sent to resume");
         let mut state = self.state();
         state.ended = true;
         for place in &state.members {
@@ -250,7 +251,7 @@ impl Feed {
         self.state().ended
     }
 
-    /// Everything that was shown by now came undisturbed, unless something is missing.
+    /// Everything that was shown when this was last told came undisturbed, unless something is missing.
     pub(crate) fn mark_safe(&self) {
         self.state().flow.mark_safe();
     }

@@ -37,6 +37,8 @@ pub(crate) struct Flow {
     log: Log,
     /// Everything up to here came while nothing was known to be disturbed.
     safe_seq: u64,
+    /// What is safe the next time that is told: whatever went past a subscription just before has been found by then.
+    seen_seq: u64,
     /// Everything up to here is old enough to be forgotten the next time.
     old_seq: u64,
     /// What came while the stream is read for what went past; `None` while nothing is missing.
@@ -56,7 +58,7 @@ struct Held {
 impl Flow {
     /// A flow that holds back what it is given until it begins.
     pub(crate) fn new(bounds: Bounds) -> Self {
-        Self { log: Log::new(0, bounds), safe_seq: 0, old_seq: 0, held: Some(Box::default()) }
+        Self { log: Log::new(0, bounds), safe_seq: 0, seen_seq: 0, old_seq: 0, held: Some(Box::default()) }
     }
 
     /// The window of recent events.
@@ -67,7 +69,7 @@ impl Flow {
     /// Begins: it is given everything after `seq`.
     pub(crate) fn begin(&mut self, seq: u64, show: impl Fn(&Arc<Event>)) -> Option<Missing> {
         self.log = Log::new(seq, self.log.bounds());
-        (self.safe_seq, self.old_seq) = (seq, seq);
+        (self.safe_seq, self.seen_seq, self.old_seq) = (seq, seq, seq);
         self.release(&show)
     }
 
@@ -104,10 +106,10 @@ impl Flow {
         (mended, self.release(&show))
     }
 
-    /// Everything that was shown by now came undisturbed, unless something is missing.
+    /// Everything that was shown when this was last told came undisturbed, unless something is missing.
     pub(crate) fn mark_safe(&mut self) {
         if self.held.is_none() {
-            self.safe_seq = self.log.head();
+            self.safe_seq = std::mem::replace(&mut self.seen_seq, self.log.head());
         }
     }
 
@@ -248,12 +250,25 @@ mod tests {
     }
 
     #[test]
+    fn what_came_just_before_all_seemed_well_is_read_again() {
+        let mut screen = Screen::at_10();
+        assert_eq!(screen.accept(12, 0), Accepted::Done);
+        // 11 went past, and nobody knows yet.
+        screen.flow.mark_safe();
+        assert_eq!(screen.flow.disturb(), Some(Missing { after: 10 }));
+        assert_eq!(screen.mend(&[event(11, 0), event(12, 0)]), (1, None));
+        screen.flow.mark_safe();
+        assert_eq!(screen.flow.disturb(), Some(Missing { after: 12 }));
+    }
+
+    #[test]
     fn a_flow_ages_without_forgetting_what_may_still_be_missed() {
         let mut screen = Screen::at_10();
         for seq in 11..=13 {
             assert_eq!(screen.accept(seq, seq - 1), Accepted::Done);
         }
         screen.flow.age();
+        screen.flow.mark_safe();
         screen.flow.mark_safe();
         screen.flow.age();
         assert_eq!(screen.flow.log().after(10).map(Iterator::count), Some(3));

@@ -177,9 +177,11 @@ impl Outbox {
         state.closed.filter(|_| state.queue.is_empty())
     }
 
-    /// Whether everything pushed so far has been taken.
+    /// Whether everything there was to push has been taken: no longer once it is closed, for then frames are refused, or
+    /// were dropped, and a heartbeat must not move its client's cursor past them.
     pub fn is_empty(&self) -> bool {
-        self.state().queue.is_empty()
+        let state = self.state();
+        state.queue.is_empty() && state.closed.is_none()
     }
 
     /// The code the outbox was closed with, if it was.
@@ -286,6 +288,15 @@ mod tests {
         assert_eq!(outbox.push("y".repeat(40), Delivery::Durable), Err(PushError::Overflow));
         assert_eq!(outbox.push("z", Delivery::Volatile), Err(PushError::Closed(CloseCode::SLOW_CONSUMER)));
         assert!(take(&outbox).is_empty(), "the memory is given back at once");
+    }
+
+    #[test]
+    fn an_outbox_that_refuses_or_dropped_frames_is_not_said_to_have_sent_them() {
+        let (going, slow) = (Outbox::new(10_000), Outbox::new(1));
+        going.close(CloseCode::GOING_AWAY);
+        assert!(going.push("a", Delivery::Reply).is_err() && !going.is_empty());
+        let _ = (slow.push("a", Delivery::Reply), slow.push("b", Delivery::Reply));
+        assert!(!slow.is_empty(), "both were dropped");
     }
 
     #[test]

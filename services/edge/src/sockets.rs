@@ -34,7 +34,14 @@ struct State {
 #[derive(Debug)]
 pub(crate) struct SocketPlace {
     sockets: Arc<Sockets>,
-    key: OnceLock<usize>,
+    seat: OnceLock<Seat>,
+}
+
+/// Somebody who was let in over a connection; dropping it forgets them.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    sockets: Arc<Sockets>,
+    key: usize,
 }
 
 /// Why there is no place.
@@ -49,22 +56,32 @@ pub(crate) enum NoPlace {
 impl SocketPlace {
     /// The socket was let in: its outbox is closed when its turn comes while the node drains.
     pub(crate) fn attach(&self, identity: &Arc<Identity>, outbox: &Arc<Outbox>) {
+        if let Some(seat) = self.seat(identity, outbox) {
+            self.seat.get_or_init(|| seat);
+        }
+    }
+
+    /// The same for somebody who may leave, or be another one, while the socket stays; `None` while the node drains.
+    pub(crate) fn seat(&self, identity: &Arc<Identity>, outbox: &Arc<Outbox>) -> Option<Seat> {
         let mut state = self.sockets.state();
         if state.is_draining {
             outbox.close(CloseCode::GOING_AWAY);
-        } else {
-            self.key.get_or_init(|| state.seats.insert((identity.clone(), outbox.clone())));
+            return None;
         }
+        let key = state.seats.insert((identity.clone(), outbox.clone()));
+        Some(Seat { sockets: self.sockets.clone(), key })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.sockets.state().seats.try_remove(self.key);
     }
 }
 
 impl Drop for SocketPlace {
     fn drop(&mut self) {
-        let mut state = self.sockets.state();
-        state.taken -= 1;
-        if let Some(key) = self.key.get() {
-            state.seats.try_remove(*key);
-        }
+        self.sockets.state().taken -= 1;
         metrics::gauge!("chasqui_edge_sockets").decrement(1);
     }
 }
@@ -87,7 +104,7 @@ impl Sockets {
         state.taken += 1;
         drop(state);
         metrics::gauge!("chasqui_edge_sockets").increment(1);
-        Ok(SocketPlace { sockets: self.clone(), key: OnceLock::new() })
+        Ok(SocketPlace { sockets: self.clone(), seat: OnceLock::new() })
     }
 
     /// Closes every socket, a batch at a time in no order, so that their clients do not all come back at once.
@@ -150,8 +167,28 @@ mod tests {
         assert!(pause * (count - 1) <= over);
     }
 
+    const NUMBER: &str = "5491100000001";
+
     fn somebody() -> Arc<Identity> {
-        Arc::new(Identity::of_phone("default".parse().unwrap(), "5491100000001").unwrap())
+        person(NUMBER)
+    }
+
+    fn person(number: &str) -> Arc<Identity> {
+        Arc::new(Identity::of_phone("default".parse().unwrap(), number).unwrap())
+    }
+
+    #[test]
+    fn a_connection_is_closed_for_whoever_it_speaks_for_now() {
+        let sockets = Sockets::new(1);
+        let (place, outbox) = (sockets.take_place().unwrap(), Outbox::new(1_000));
+        place.attach(&person("5491100000002"), &outbox);
+        let expel = || sockets.close_those(CloseCode::UNAUTHORIZED, |identity| identity.user == NUMBER);
+        drop(place.seat(&somebody(), &outbox));
+        expel();
+        assert_eq!(outbox.close_code(), None, "it is somebody else's by now");
+        let _seat = place.seat(&somebody(), &outbox);
+        expel();
+        assert_eq!(outbox.close_code(), Some(CloseCode::UNAUTHORIZED));
     }
 
     #[tokio::test]

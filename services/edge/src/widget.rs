@@ -347,6 +347,7 @@ impl Widget {
         let Some(contact) = &session.contact else {
             return Err(Error::Unauthorized("this connection named no userPhone"));
         };
+        contact.judge(&self.edge)?;
         let given: RefreshToken = event
             .argument(0)
             .map_err(|_| Error::Invalid("refresh-token expects {\"token\":string}".to_owned()))?;

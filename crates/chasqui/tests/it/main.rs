@@ -3,6 +3,7 @@
 mod admin;
 mod dead_letters;
 mod exit_codes;
+mod open_files;
 mod tools;
 mod up;
 

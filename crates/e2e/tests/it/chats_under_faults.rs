@@ -16,7 +16,7 @@ async fn agent(cluster: &Cluster, number: usize) {
 
 /// An agent at one edge, once that edge has heard that it is one.
 async fn agent_at(cluster: &Cluster, edge: usize, number: usize) -> Native {
-    let token = cluster.token_of(&format!("asesor-{number}"), "default");
+    let token = Cluster::token_of(&format!("asesor-{number}"), "default");
     loop {
         let front_end = Native::open(cluster, edge, Dialect::Chat, &token).await;
         if !front_end.frames("agent_connected").is_empty() {
@@ -31,7 +31,9 @@ async fn writes(writer: &Native, chat: &str, user: Option<&str>, text: &str) {
     let frame = match user {
         Some(user) => json!({ "event": "chat_message", "chat_id": chat, "sender_id": user, "message": text,
             "client_id": client_id }),
-        None => json!({ "event": "agent_chat_message", "chat_id": chat, "message": text, "client_id": client_id }),
+        None => {
+            json!({ "event": "agent_chat_message", "chat_id": chat, "message": text, "client_id": client_id })
+        }
     };
     let mut answered_before = usize::MAX;
     let mut connections_before = 0;
@@ -63,7 +65,7 @@ async fn ben_25_an_agent_of_a_killed_node_keeps_its_chat_within_grace_and_loses_
     agent(&cluster, 1).await;
     agent(&cluster, 2).await;
     let first = agent_at(&cluster, 0, 1).await;
-    let token = cluster.token_of("socia", "default");
+    let token = Cluster::token_of("socia", "default");
     let user = Native::open(&cluster, 2, Dialect::Chat, &token).await;
     writes(&user, "socia", Some("socia"), "hola").await;
     let chat = first.sees("the chat is the first agent's", |frame| {
@@ -96,7 +98,11 @@ async fn ben_25_an_agent_of_a_killed_node_keeps_its_chat_within_grace_and_loses_
     writes(&second, &chat, None, "soy otra persona").await;
     let said = ["hola", "¿sigues ahí?", "aquí sigo", "¿hay alguien?", "soy otra persona"];
     assert_eq!(user.texts_until(said[4]).await, said);
-    assert_eq!(second.texts_until(said[4]).await, said, "the second agent is shown what was said before it came");
+    assert_eq!(
+        second.texts_until(said[4]).await,
+        said,
+        "the second agent is shown what was said before it came"
+    );
     assert_eq!(agents_of_chat(&user), ["a-1", "a-2"]);
 }
 
@@ -109,7 +115,7 @@ async fn ben_44_while_the_broker_is_away_chats_and_widgets_wait_and_then_show_ev
     let mut widget = FrontEnd::open("konecte.mjs", &[&door.http(), phone]);
     widget.says("connect").await;
     let agent = agent_at(&cluster, 0, 1).await;
-    let user = Native::open(&cluster, 1, Dialect::Chat, &cluster.token_of("socio", "default")).await;
+    let user = Native::open(&cluster, 1, Dialect::Chat, &Cluster::token_of("socio", "default")).await;
     writes(&user, "socio", Some("socio"), "uno").await;
     let chat = agent.sees("the agent has the chat", |frame| {
         (frame["event"] == "chat_message").then(|| frame["chat_id"].as_str().unwrap().to_owned())

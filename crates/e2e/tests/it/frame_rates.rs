@@ -10,7 +10,7 @@ const TENANT: &str = "habladores";
 async fn crm_28_who_says_too_much_is_told_rate_limited_then_closed_with_4505_and_others_are_served() {
     let slow = [("CHASQUI__EDGE__FRAMES_PER_SECOND_MAX", "5")];
     let cluster = Cluster::breakable_with("frame-rates", &slow).await;
-    let token = |user: &str| cluster.token_of_staff(user, TENANT);
+    let token = |user: &str| Cluster::token_of_staff(user, TENANT);
     let quiet = Native::open(&cluster, 0, Dialect::Crm, &token("callado")).await;
     let ping = json!({ "type": "ping" });
     // Both dialects, until the node has had enough: it is ten seconds without a rest.

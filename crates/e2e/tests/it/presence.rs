@@ -13,7 +13,7 @@ const GONE_AFTER: Duration = Duration::from_secs(10);
 const TENANT: &str = "presencia";
 
 async fn chat(cluster: &Cluster, edge: usize, user: &str) -> Native {
-    Native::open(cluster, edge, Dialect::Chat, &cluster.token_of(user, TENANT)).await
+    Native::open(cluster, edge, Dialect::Chat, &Cluster::token_of(user, TENANT)).await
 }
 
 /// Waits until the newest list it was shown is this one.
@@ -82,7 +82,7 @@ async fn ben_13_ben_14_the_users_of_a_killed_node_are_gone_in_10_s_and_whose_oth
 
 /// Six front ends of one user, in both dialects, two at each edge.
 async fn six(cluster: &Cluster, user: &str) -> Vec<Native> {
-    let token = cluster.token_of_staff(user, TENANT);
+    let token = Cluster::token_of_staff(user, TENANT);
     let mut front_ends = Vec::new();
     for number in 0..6 {
         let dialect = if number % 2 == 0 { Dialect::Chat } else { Dialect::Crm };
@@ -131,7 +131,7 @@ async fn wab_30_with_refuse_new_the_sixth_is_told_rate_limited_and_closed_with_4
     // A place that is given up is another one's.
     let mut front_ends = front_ends;
     front_ends.truncate(4);
-    let token = cluster.token_of_staff("con-seis-pestanas", TENANT);
+    let token = Cluster::token_of_staff("con-seis-pestanas", TENANT);
     wait_for(DEADLINE, "a fifth is let in again", async || {
         let newcomer = Native::begin(&cluster, 1, Dialect::Crm, &token);
         let decided = wait_for(DEADLINE, "it is decided", async || {
@@ -142,7 +142,7 @@ async fn wab_30_with_refuse_new_the_sixth_is_told_rate_limited_and_closed_with_4
     .await;
 
     // Six at once, on three nodes: all nodes come to the same five.
-    let token = cluster.token_of_staff("con-prisa", TENANT);
+    let token = Cluster::token_of_staff("con-prisa", TENANT);
     let at_once: Vec<Native> =
         (0..6).map(|number| Native::begin(&cluster, number % 3, Dialect::Crm, &token)).collect();
     let closed = wait_for(DEADLINE, "one of six is refused", async || {

@@ -32,15 +32,15 @@ impl Tenant {
         admin(&["number", "put", &number(name)]).await;
         admin(&["user", "put", "asesora", "--name", "Contact"]).await;
         admin(&["agent", "put", &format!("agent-of-{name}"), "--user", "asesora"]).await;
-        let token = |user: &str| cluster.token_of(user, name);
-        let staff = cluster.token_of_staff("supervisora", name);
+        let token = |user: &str| Cluster::token_of(user, name);
+        let staff = Cluster::token_of_staff("supervisora", name);
         let agent = loop {
             let agent = Native::open(cluster, 2, Dialect::Chat, &token("asesora")).await;
             if !agent.frames("agent_connected").is_empty() {
                 break agent;
             }
         };
-        let phone_token = cluster.token_of_widget(WIDGET, name);
+        let phone_token = Cluster::token_of_widget(WIDGET, name);
         let options = json!({ "auth": { "token": phone_token }, "transports": ["websocket"] });
         let mut widget = FrontEnd::open("socketio.mjs", &[&door.http(), &options.to_string()]);
         widget.says("connect").await;
@@ -67,8 +67,15 @@ impl Tenant {
         let of_contact = self.says("de WhatsApp");
         meta.text_to(&number(self.name), CONTACT, &of_contact).await;
         self.device.says("chats-updated").await;
-        self.widget.does(&json!({ "emit": "user-message", "arguments": [{ "text": self.says("del widget") }] }));
+        self.widget
+            .does(&json!({ "emit": "user-message", "arguments": [{ "text": self.says("del widget") }] }));
         self.staff.texts_until(&self.says("del widget")).await;
+        // It can be answered once it is stored.
+        let is_stored = |frame: &Value| {
+            let updated = frame["type"] == "conversation_updated";
+            (updated && frame["data"]["conversation"]["contact_phone"] == WIDGET).then_some(())
+        };
+        self.staff.sees("the widget's conversation is stored", is_stored).await;
         let answer = json!({ "conversation_id": WIDGET, "text": self.says("al widget") });
         self.staff.says(&json!({ "type": "send_message", "data": answer }));
         let shown = self.widget.finds("event", |line| line["name"] == "bot-response").await;
@@ -82,18 +89,20 @@ impl Tenant {
         });
         let chat = chat.await;
         self.agent.says(&json!({ "event": "typing", "chat_id": chat }));
-        let answer = json!({ "event": "agent_chat_message", "chat_id": chat, "message": self.says("de la agente") });
+        let answer =
+            json!({ "event": "agent_chat_message", "chat_id": chat, "message": self.says("de la agente") });
         self.agent.says(&answer);
         self.user.texts_until(&self.says("de la agente")).await;
         // Somebody comes and goes.
         let visitor = format!("visita-solo-{}", self.name);
-        let visit = Native::open(cluster, 2, Dialect::Chat, &cluster.token_of(&visitor, self.name)).await;
+        let visit = Native::open(cluster, 2, Dialect::Chat, &Cluster::token_of(&visitor, self.name)).await;
         drop(visit);
         let is_gone = |frame: &Value| {
             (frame["event"] == "user_disconnected" && frame["user_id"] == visitor.as_str()).then_some(())
         };
         self.user.sees("a visitor is gone", is_gone).await;
-        let announcement = json!({ "tenant": self.name, "event": "aviso", "data": { "text": self.says("a todos") } });
+        let announcement =
+            json!({ "tenant": self.name, "event": "aviso", "data": { "text": self.says("a todos") } });
         let url = cluster.ingests[0].url("/api/admin/announcements");
         let told = http().post(url).header("x-api-key", ADMIN_KEY).json(&announcement).send().await.unwrap();
         assert_eq!(told.status(), StatusCode::ACCEPTED);
@@ -167,7 +176,9 @@ async fn wab_27_two_tenants_on_the_same_nodes_see_nothing_of_each_other() {
     for (frames, (own, foreign)) in shown.iter().zip([("acme", "zeta"), ("zeta", "acme")]) {
         let texts: Vec<String> = frames.iter().map(ToString::to_string).collect();
         assert!(texts.iter().any(|text| text.contains(&format!("solo {own}"))));
-        for sign in [format!("solo {foreign}"), format!("visita-solo-{foreign}"), format!("agent-of-{foreign}")] {
+        for sign in
+            [format!("solo {foreign}"), format!("visita-solo-{foreign}"), format!("agent-of-{foreign}")]
+        {
             let leak = texts.iter().find(|text| text.contains(&sign));
             assert!(leak.is_none(), "{own} was shown {}", leak.expect("it is there"));
         }

@@ -21,7 +21,7 @@ pub(crate) use front_door::FrontDoor;
 pub(crate) use front_end::FrontEnd;
 pub(crate) use load::{A_SECOND, Load};
 pub(crate) use meta::{Meta, NUMBER};
-pub(crate) use native::{Dialect, Native, name_of, text_of};
+pub(crate) use native::{Dialect, Native, name_of};
 pub(crate) use phone::Phone;
 pub(crate) use staff::{Shown, Staff};
 pub(crate) use widget::Widget;

@@ -17,7 +17,7 @@ const SOON: Duration = Duration::from_secs(10);
 async fn deployed() -> Result<NatsServer> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/nats/accounts.conf");
     let mut extra = std::fs::read_to_string(file)?;
-    for user in ["SYSTEM", "OPERATOR", "INGEST", "EDGE", "PERSISTENCE"] {
+    for user in ["SYSTEM", "OPERATOR", "INGEST", "EDGE", "PERSISTENCE", "WHATSAPP"] {
         extra = extra.replace(&format!("$NATS_{user}_PASSWORD"), &format!("\"{}\"", user.to_lowercase()));
     }
     Ok(NatsServer::start_with(NatsOptions { extra, ..NatsOptions::default() }).await?)
@@ -91,17 +91,35 @@ async fn services_may_do_their_work() -> Result<()> {
 
     let service = persistence.service_builder().start("persistence", "1.0.0").await;
     let service = service.map_err(anyhow::Error::from_boxed)?;
-    let mut questions = service.endpoint("persistence.stats.get").await.map_err(anyhow::Error::from_boxed)?;
+    let mut questions = service.endpoint("persistence.chats.get").await.map_err(anyhow::Error::from_boxed)?;
     let answering = tokio::spawn(async move {
         let question = questions.next().await.expect("the edge asks");
         question.respond(Ok("42".into())).await
     });
     let answer = wait_for(SOON, "persistence answers the edge", async || {
-        edge.request("persistence.stats.get", "".into()).await.ok()
+        edge.request("persistence.chats.get", "".into()).await.ok()
     })
     .await;
     assert_eq!(answer.payload, "42");
     answering.await??;
+
+    let (whatsapp, mut refused) = connect(&nats, "whatsapp").await?;
+    let mut opened = whatsapp.subscribe("whatsapp.sessions.open").await?;
+    whatsapp.flush().await?;
+    let answering = async {
+        let question = opened.next().await.context("the edge asks")?;
+        anyhow::Ok(whatsapp.publish(question.reply.context("it wants an answer")?, "opened".into()).await?)
+    };
+    let (answer, answered) = tokio::join!(edge.request("whatsapp.sessions.open", "".into()), answering);
+    answered?;
+    assert_eq!(answer?.payload, "opened");
+    for told in
+        ["sessions.updated.u1.main", "messages.in.u1.5491100000001", "messages.status.u1.5491100000001"]
+    {
+        whatsapp.publish(told, "".into()).await?;
+    }
+    whatsapp.flush().await?;
+    assert_eq!(refused.try_recv().ok(), None, "it may tell all of this");
 
     let (operator, _) = connect(&nats, "operator").await?;
     let ping = operator.request("$SRV.PING.persistence", "".into()).await?;
@@ -123,17 +141,45 @@ async fn services_may_not_do_each_others_work() -> Result<()> {
         Ok(())
     };
     check("ingest", "conversations.updated.default.1").await?;
+    check("ingest", "presence.changed.default.web_u1").await?;
+    check("ingest", "persistence.conversations.list").await?;
+    check("ingest", "edge.engineio.n").await?;
     check("ingest", "live.messages.in.default.1").await?;
     check("ingest", "$JS.API.STREAM.DELETE.MESSAGES").await?;
     check("edge", "$JS.API.STREAM.PURGE.MESSAGES").await?;
     check("edge", "$KV.directory.alias.default.1").await?;
+    check("edge", "$KV.directory.user.default.web_u1").await?;
+    check("edge", "conversations.updated.default.1").await?;
+    check("edge", "chats.updated.default.1").await?;
+    check("edge", "sessions.updated.default.main").await?;
+    check("edge", "announcements.made.default").await?;
+    check("edge", "persistence.directory.remove").await?;
     check("edge", "_INBOX_ingest.x").await?;
     check("persistence", "messages.out.default.1").await?;
+    check("persistence", "presence.changed.default.web_u1").await?;
     check("persistence", "$JS.API.STREAM.MSG.DELETE.MESSAGES").await?;
+    check("whatsapp", "messages.out.default.1").await?;
+    check("whatsapp", "persistence.directory.list").await?;
+    check("whatsapp", "$KV.directory.key.1").await?;
+    check("whatsapp", "$JS.API.STREAM.PURGE.MESSAGES").await?;
 
-    let (edge, mut refused) = connect(&nats, "edge").await?;
-    let _overheard = edge.subscribe("_INBOX_persistence.>").await?;
-    let reason = tokio::time::timeout(SOON, refused.recv()).await?.context("the server says no")?;
-    assert!(reason.to_lowercase().contains("permissions violation"), "{reason}");
+    for (user, overheard) in [
+        ("edge", "_INBOX_persistence.>"),
+        ("edge", "persistence.>"),
+        ("edge", "$KV.directory.>"),
+        ("ingest", "presence.>"),
+        ("ingest", "live.>"),
+        ("persistence", "typing.>"),
+        ("whatsapp", "live.>"),
+        ("whatsapp", "edge.>"),
+    ] {
+        let (client, mut refused) = connect(&nats, user).await?;
+        let _subscription = client.subscribe(overheard).await?;
+        let reason = tokio::time::timeout(SOON, refused.recv())
+            .await
+            .with_context(|| format!("{user} {overheard}"))?;
+        let reason = reason.unwrap_or_default().to_lowercase();
+        assert!(reason.contains("permissions violation"), "{user} {overheard}: {reason}");
+    }
     Ok(())
 }

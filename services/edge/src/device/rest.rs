@@ -159,12 +159,17 @@ impl Member for Watcher {
 
 async fn show_qr(edge: &Arc<Edge>, headers: &HeaderMap) -> Result<Value, Refused> {
     let account = authorized(edge, headers).await?.account;
+    // Those that wait are bounded as sockets are.
+    let _place = edge
+        .sockets
+        .take_place()
+        .map_err(|_| Refused(StatusCode::SERVICE_UNAVAILABLE, told::NO_SERVICE.to_owned()))?;
     // Before the session is opened: what becomes of it must not go past.
     let (states, mut changed) = mpsc::channel(STATES_MAX);
     let scope = Scope::Tenant(account.clone());
     let _watching = edge.hub.join(&scope, Arc::new(Watcher(states)), &Wish::Live).await?;
     let opened = open_session(edge, &account).await?;
-    let settled = timeout(QR_WAIT, async {
+    let settled = edge.stop.run_until_cancelled(timeout(QR_WAIT, async {
         let mut session = Some(opened);
         while let Some(state) = session {
             if let Some(body) = qr_body(&state) {
@@ -173,8 +178,8 @@ async fn show_qr(edge: &Arc<Edge>, headers: &HeaderMap) -> Result<Value, Refused
             session = changed.recv().await;
         }
         None
-    });
-    settled.await.ok().flatten().ok_or_else(|| {
+    }));
+    settled.await.and_then(Result::ok).flatten().ok_or_else(|| {
         let message = "El código QR todavía no está disponible, intente nuevamente".to_owned();
         Refused(StatusCode::SERVICE_UNAVAILABLE, message)
     })

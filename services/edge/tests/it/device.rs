@@ -225,7 +225,7 @@ async fn wab_22_what_is_wrong_comes_as_a_bare_string_and_the_connection_stays() 
 #[tokio::test(flavor = "multi_thread")]
 async fn wab_09_to_wab_13_the_same_over_http() {
     let world = World::start().await;
-    let node = Node::start(&world, "one", &[]).await;
+    let node = Node::start(&world, "one", &[("users_are_staff", "false")]).await;
     let (numbers, _persistence) = (Numbers::start(&world).await, one_conversation(&world).await);
     let get = async |path: &str, token: Option<String>| {
         let request = reqwest::Client::new().get(format!("http://{}/api/whatsapp/{path}", node.address));
@@ -251,6 +251,16 @@ async fn wab_09_to_wab_13_the_same_over_http() {
     assert_eq!(body["conversations"][0]["external_id"], CONTACT);
     assert_eq!(body["conversations"][0]["unread_count"], 2);
     assert_eq!(get("get_conversations", u2()).await.1["conversations"], json!([]), "WAB-27");
+    let tenants = |role: &str| Some(jwt(&json!({ "id": "u3", "tenant": "user-u1", "role": role })));
+    assert_eq!(
+        get("get_conversations", tenants("user")).await.0,
+        StatusCode::UNAUTHORIZED,
+        "its staff's alone"
+    );
+    assert_eq!(
+        get("get_conversations", tenants("staff")).await.1["conversations"][0]["external_id"],
+        CONTACT
+    );
     let (_, body) = get(&format!("get_messages?conversationId={CONTACT}"), u1()).await;
     assert_eq!(
         body["messages"][0],

@@ -196,3 +196,16 @@ async fn kon_16_what_the_contact_types_is_durable_when_it_is_acknowledged() {
     client.say_text(r#"428["user-message",{"text":5}]"#).await;
     assert!(client.packet().await.contains("invalid_input"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_widget_that_finds_the_node_full_is_closed_so_that_it_comes_back_by_itself() {
+    let world = World::start().await;
+    let node = Node::start(&world, "one", &[("sockets_max", "1")]).await;
+    let mut staff = node.staff("default", None).await;
+    assert_eq!(staff.frame().await["type"], "connected");
+    let auth = json!({ "token": jwt(&json!({ "id": NUMBER, "phone": NUMBER })) }).to_string();
+    let mut turned_away = widget(&node, "", &auth).await;
+    // A `connect_error` would keep it away for ever.
+    assert_eq!(turned_away.close_code().await, 4000);
+    drop(staff);
+}

@@ -162,7 +162,7 @@ pub(crate) fn name_of(frame: &Value) -> &str {
 }
 
 /// The text of a message: a frame that shows one, and shows it as the first one of its dialect.
-pub(crate) fn text_of(frame: &Value) -> Option<&str> {
+fn text_of(frame: &Value) -> Option<&str> {
     match (frame["type"].as_str(), frame["event"].as_str()) {
         (Some("new_message"), _) => frame["data"]["message"]["text_content"].as_str(),
         (_, Some("chat_message")) => frame["message"].as_str(),
@@ -204,14 +204,10 @@ impl Life {
             Dialect::Crm => "/ws?dialect=crm",
             Dialect::Chat => "/ws?dialect=chat",
         };
-        let mut url = format!("{}{path}&token={}", self.edges[self.edge], self.token);
-        if let Some((epoch, seq)) = &self.cursor {
-            url += &format!("&since={epoch}.{seq}");
-        }
-        if let Some(session) = &self.session {
-            url += &format!("&session={session}");
-        }
-        url
+        let since = self.cursor.as_ref().map(|(epoch, seq)| format!("&since={epoch}.{seq}"));
+        let session = self.session.as_ref().map(|session| format!("&session={session}"));
+        let (since, session) = (since.unwrap_or_default(), session.unwrap_or_default());
+        format!("{}{path}&token={}{since}{session}", self.edges[self.edge], self.token)
     }
 
     /// How the connection ended; nothing when there was none.
