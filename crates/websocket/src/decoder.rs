@@ -14,7 +14,7 @@ const DEFLATE_GROWTH_BYTES_MAX: usize = 1024;
 
 /// Reads what a client sends. Between messages it owns no memory beside itself.
 #[derive(Debug)]
-pub struct Decoder {
+pub(crate) struct Decoder {
     limits: Limits,
     inflates: bool,
     header: PartialHeader,
@@ -46,14 +46,14 @@ struct Assembly {
 
 impl Decoder {
     /// A decoder for one connection; `inflates` when permessage-deflate was negotiated.
-    pub fn new(limits: Limits, inflates: bool) -> Self {
+    pub(crate) fn new(limits: Limits, inflates: bool) -> Self {
         Self { limits, inflates, header: PartialHeader::default(), frame: None, message: None }
     }
 
     /// Takes bytes off `input` up to the end of the next message; `None` when all were taken and more are needed.
     ///
     /// After an error nothing more can be decoded.
-    pub fn decode(&mut self, input: &mut &[u8]) -> Result<Option<Message>, Error> {
+    pub(crate) fn decode(&mut self, input: &mut &[u8]) -> Result<Option<Message>, Error> {
         loop {
             if self.frame.is_none() {
                 let Some(header) = self.header.read(input)? else { return Ok(None) };

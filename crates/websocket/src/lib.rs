@@ -19,7 +19,6 @@ mod upgrade;
 pub use bytestring::ByteString as Text;
 
 pub use compression::Deflate;
-pub use decoder::Decoder;
 pub use error::{Error, Violation};
 pub use frame::Frame;
 pub use handshake::Refusal;

@@ -9,7 +9,8 @@ use bytes::{Buf, Bytes};
 use tokio::time::timeout;
 
 use crate::{
-    Decoder, Error, Frame, Limits, Message, negotiation::Agreement, outgoing::Outgoing, stream::Stream,
+    Error, Frame, Limits, Message, decoder::Decoder, negotiation::Agreement, outgoing::Outgoing,
+    stream::Stream,
 };
 
 /// How much is read at once. Every thread has one such buffer, no socket has.

@@ -37,11 +37,6 @@ impl Upgrade {
         })
     }
 
-    /// The subprotocols that the client offers, in its order.
-    pub fn offered_protocols(&self) -> impl Iterator<Item = &str> {
-        self.offered_protocols.iter().map(String::as_str)
-    }
-
     /// Answers with the first of these that the client offers, else with none.
     pub fn protocols(mut self, known: impl IntoIterator<Item = &'static str>) -> Self {
         let is_offered = |protocol: &&str| self.offered_protocols.iter().any(|offered| offered == protocol);

@@ -139,6 +139,8 @@ impl Application for SocketEcho {
         }
     }
 
+    fn refused(&self, _outbox: &Arc<Outbox>, _event: Event, _why: &'static str) {}
+
     fn confirmed(&self, _outbox: &Arc<Outbox>, _position: u64) {}
 
     async fn disconnect(&self, _outbox: Arc<Outbox>, _reason: DisconnectReason) {}

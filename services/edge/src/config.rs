@@ -10,7 +10,7 @@ use http::HeaderValue;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::device::DeviceTenants;
+use crate::clients::device::DeviceTenants;
 pub(crate) use connections::ConnectionPolicy;
 pub(crate) use tokens::TokenRules;
 

@@ -238,7 +238,9 @@ impl Fact {
         decoded
             .inspect_err(|error| {
                 metrics::counter!("chasqui_edge_undecodable_events_total").increment(1);
-                tracing::warn!(%error, subject, "an event cannot be decoded and is not shown");
+                // Not the subject: it names the contact.
+                let (noun, fact) = (parts.noun, parts.fact);
+                tracing::warn!(%error, noun, fact, "an event cannot be decoded and is not shown");
             })
             .ok()
     }

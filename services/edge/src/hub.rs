@@ -10,7 +10,7 @@ use async_nats::Subscriber;
 use chasqui_kit::Bus;
 use chasqui_proto::{Tenant, stream::MESSAGES, subject::NodeToken};
 use futures::StreamExt;
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
     position::Positions,
     repair::Repairs,
     scope::Scope,
-    tap::{self, Heard, Pump},
+    tap::{self, Heard, Pump, SECOND_LOOK_AFTER},
 };
 
 /// How often feeds are looked over: which are idle, which came through undisturbed.
@@ -131,6 +131,7 @@ impl Hub {
         let mut elections = self.elections().await;
         let mut sweep = tokio::time::interval(SWEEP_INTERVAL);
         let mut sweeps = 0;
+        let mut second_look: Option<Instant> = None;
         loop {
             tokio::select! {
                 // What may have disturbed the feeds comes before they are taken to be undisturbed.
@@ -140,9 +141,17 @@ impl Hub {
                     if changed.is_err() {
                         break;
                     }
-                    self.disturb();
+                    self.disturb("disturbed");
+                    second_look = Some(Instant::now() + SECOND_LOOK_AFTER);
                 }
-                Some(_) = next(&mut elections) => self.disturb(),
+                Some(_) = next(&mut elections) => {
+                    self.disturb("disturbed");
+                    second_look = Some(Instant::now() + SECOND_LOOK_AFTER);
+                }
+                () = at(second_look) => {
+                    second_look = None;
+                    self.disturb("second_look");
+                }
                 _ = sweep.tick() => {
                     sweeps += 1;
                     self.sweep(sweeps % AGE_SWEEPS == 0);
@@ -264,18 +273,26 @@ impl Hub {
     }
 
     /// Something may have gone past every feed.
-    fn disturb(&self) {
+    fn disturb(&self, reason: &'static str) {
         let tenants: Vec<Arc<Feeds>> = self.tenants().values().cloned().collect();
         for feeds in tenants {
             for feed in feeds.all(Audience::Everyone) {
                 let missing = feed.disturb();
-                self.repairs.start(&feeds, feed, missing, "disturbed");
+                self.repairs.start(&feeds, feed, missing, reason);
             }
         }
     }
 
     fn tenants(&self) -> MutexGuard<'_, HashMap<Tenant, Arc<Feeds>>> {
         self.tenants.lock().expect("no holder of this lock panics")
+    }
+}
+
+/// Returns at a moment, where there is one.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }
 

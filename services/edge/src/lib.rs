@@ -1,16 +1,18 @@
 #![doc = include_str!("../README.md")]
 
 #[cfg(all(feature = "conformance", not(debug_assertions)))]
-compile_error!("the feature `conformance` is for the public protocol suites, and never part of a release build");
+compile_error!(
+    "the feature `conformance` is for the public protocol suites, and never part of a release build"
+);
 
 mod asyncapi;
 mod auth;
 mod canary;
+mod clients;
 pub mod close;
 mod config;
 mod context;
 mod cursor;
-mod device;
 mod dialect;
 mod doorbell;
 pub mod engineio;
@@ -45,7 +47,6 @@ mod tail;
 mod tap;
 mod typing;
 mod verdict;
-mod widget;
 
 pub use config::Config;
 pub use error::Error;

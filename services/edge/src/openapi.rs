@@ -6,7 +6,7 @@ use utoipa::{
 };
 
 use crate::{
-    device,
+    clients::device,
     dialect::device::{DeviceConversation, DeviceMessage},
     fallback, rest,
 };

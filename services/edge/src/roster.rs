@@ -20,7 +20,7 @@ use crate::{
     hub::Hub,
     outbox::Outbox,
     presence::{News, Presences},
-    verdict::{Rule, Ticket},
+    verdict::{Claim, Rule, Ticket},
 };
 
 /// Who enters.
@@ -73,30 +73,33 @@ impl Roster {
         &self.presences
     }
 
-    /// Lets a connection in, unless the person has too many. `resumed` is the ticket of the client's earlier
+    /// Lets a connection in, unless the person has too many. `claim` is on the session of the client's earlier
     /// connection; that one is fenced, wherever it is. Whoever else must go for it is closed through its outbox.
     pub(crate) fn enter(
         self: &Arc<Self>,
         person: Person,
-        resumed: Option<&str>,
+        claim: Option<Claim>,
         outbox: Arc<Outbox>,
     ) -> Result<Stay, CloseCode> {
         let Person { tenant, token, user_id, kind, agent_id } = person;
         let who = Who { user_id: user_id.into(), kind, agent_id: agent_id.map(String::into_boxed_str) };
-        let brought = resumed.and_then(Ticket::parse);
+        let takeover = rand::random();
+        let id = Uuid::now_v7();
         let admit = |board: &Board| {
             let others = board.connections(&token);
-            let Ticket { session, generation } = Ticket::next(brought, &others);
+            let Ticket { session, generation } = Ticket::next(claim, &others, takeover);
             // Later than whatever it comes after, however the nodes' clocks differ.
             let last = others.iter().map(|other| other.opened_at_ms).max().unwrap_or(i64::MIN);
             let opened_at_ms = now_ms().max(last.saturating_add(1));
-            let newcomer = Connection { id: Uuid::now_v7(), session, generation, opened_at_ms };
+            let newcomer = Connection { id, session, generation, opened_at_ms };
             self.doorkeeper.rule.admits(&others, &newcomer)?;
             // Before the change is told: telling it may already end it.
-            self.doorkeeper.here().insert(newcomer.id, outbox);
+            self.doorkeeper.here().insert(id, outbox);
             Ok(newcomer)
         };
         let entered = self.announcer.enter(&tenant, &token, who, admit).inspect_err(|_: &CloseCode| {
+            // More than can be told of: it was let in by the rule and not by the announcer.
+            self.doorkeeper.here().remove(&id);
             metrics::counter!("chasqui_edge_connections_refused_total", "reason" => "refused").increment(1);
         })?;
         self.count();
@@ -132,9 +135,9 @@ pub(crate) struct Stay {
 
 impl Stay {
     /// What the client brings when it comes back, to any node. Opaque to it.
-    pub(crate) fn ticket(&self) -> String {
+    pub(crate) fn ticket(&self) -> Ticket {
         let Connection { session, generation, .. } = self.connection;
-        Ticket { session, generation }.to_string()
+        Ticket { session, generation }
     }
 }
 

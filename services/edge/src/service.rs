@@ -20,9 +20,9 @@ use crate::{
     asyncapi,
     auth::{Gate, Identity, Leases},
     canary,
+    clients::{Clients, device},
     close::CloseCode,
     config::Config,
-    device,
     engineio::{Origins, Settings},
     error::Error,
     fallback,
@@ -35,11 +35,13 @@ use crate::{
     roster::Roster,
     socketio,
     sockets::Sockets,
-    widget::Widget,
 };
 
 /// How long a browser may remember what a preflight allowed.
 const PREFLIGHT_AGE: Duration = Duration::from_hours(1);
+
+/// The pause between two looks at every socket for whoever is suspended: the directory of a busy system never rests.
+const EXPEL_PAUSE: Duration = Duration::from_secs(1);
 
 /// What of the directory the edge asks for.
 const DIRECTORY_KINDS: [EntryKind; 3] = [EntryKind::Tenant, EntryKind::User, EntryKind::Agent];
@@ -126,17 +128,15 @@ pub async fn run(config: Config, platform: Platform, stop: CancellationToken) ->
     platform.health.not_ready(canary::PART, "the directory is being read");
     stop.run_until_cancelled(edge.directory.ready()).await;
     let (peers, inbox) = NatsPeers::listen(&platform.bus, &platform.node).await?;
-    let widgets = socketio::server(
-        Settings { peers: Some(peers.clone()), ..widget_settings(&edge) },
-        &[socketio::ROOT],
-        Arc::new(Widget::new(edge.clone())),
-        drained.clone(),
-    );
+    let settings = Settings { peers: Some(peers.clone()), ..client_settings(&edge) };
+    let handshakes =
+        Handshakes::new(edge.config.handshakes_per_second_max, edge.sockets.clone(), settings.path);
+    let clients = Arc::new(Clients::new(edge.clone()));
+    let clients = socketio::server(settings, &[socketio::ROOT], clients, drained.clone());
     // Until the last session has ended, so that clients on other nodes hear why.
     let alone = CancellationToken::new();
-    let serving = tokio::spawn(peers.serve(inbox, widgets.clone(), alone.clone()));
-    let sockets = socket_routes(&edge).merge(widgets.router());
-    let handshakes = Handshakes::new(edge.config.handshakes_per_second_max);
+    let serving = tokio::spawn(peers.serve(inbox, clients.clone(), alone.clone()));
+    let sockets = socket_routes(&edge).merge(clients.router());
     let sockets = sockets.layer(middleware::from_fn_with_state(handshakes, pace_handshakes));
     let mounted = platform.door.mount_documented("edge", routes(&edge).merge(sockets), documentation());
     let interval = Duration::from_millis(edge.config.canary_interval_ms);
@@ -147,7 +147,7 @@ pub async fn run(config: Config, platform: Platform, stop: CancellationToken) ->
     edge.sockets.drain(edge.config.drain()).await;
     drained.cancel();
     drop(mounted);
-    widgets.ended().await;
+    clients.ended().await;
     alone.cancel();
     drop(serving.await);
     edge.tasks.close();
@@ -166,9 +166,14 @@ fn documentation() -> Documentation {
 /// Closes the sockets of whoever is suspended while connected.
 async fn expel_the_suspended(edge: Arc<Edge>, stop: CancellationToken) {
     let mut changed = edge.directory.changed();
-    while let Some(Ok(())) = stop.run_until_cancelled(changed.changed()).await {
-        edge.sockets.close_those(CloseCode::UNAUTHORIZED, |identity| edge.gate.check(identity).is_err());
-    }
+    let expel = async {
+        while changed.changed().await.is_ok() {
+            let is_out = |identity: &Identity| edge.gate.check(identity).is_err();
+            edge.sockets.close_those(CloseCode::UNAUTHORIZED, is_out).await;
+            tokio::time::sleep(EXPEL_PAUSE).await;
+        }
+    };
+    stop.run_until_cancelled(expel).await;
 }
 
 fn edge(config: Config, platform: &Platform, stop: &CancellationToken, drained: &CancellationToken) -> Edge {
@@ -198,13 +203,14 @@ fn origins(config: &Config) -> Origins {
     if allowed.is_empty() { Origins::Any } else { Origins::Only(allowed) }
 }
 
-fn widget_settings(edge: &Edge) -> Settings {
+fn client_settings(edge: &Edge) -> Settings {
     Settings {
         ping_interval: edge.config.heartbeat_interval(),
         ping_timeout: edge.config.heartbeat_timeout(),
         max_payload_bytes: edge.config.frame_bytes_max,
         outbox_bytes_max: edge.config.outbox_bytes_max,
         sessions_max: edge.config.sockets_max,
+        frames_per_second_max: edge.config.frames_per_second_max,
         origins: edge.origins.clone(),
         ..Settings::default()
     }

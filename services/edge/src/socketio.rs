@@ -22,6 +22,7 @@ pub use packet::{Packet, ParseError};
 pub use recovery::{Pid, Recovery};
 
 use crate::engineio;
+use crate::limit::{Pace, Rate};
 
 /// The namespace every client starts in.
 pub const ROOT: &str = "/";
@@ -32,6 +33,8 @@ pub struct SocketIo<A> {
     /// The namespaces clients may join, each with its leading slash.
     namespaces: Arc<[Arc<str>]>,
     connect_timeout: Duration,
+    /// How fast a client may send packets.
+    rate: Rate,
 }
 
 /// A Socket.IO server for `application`, for clients of the given namespaces (usually only [`ROOT`]).
@@ -42,6 +45,6 @@ pub fn server<A: Application>(
     stop: CancellationToken,
 ) -> engineio::Server<SocketIo<A>> {
     let namespaces = namespaces.iter().map(|&name| Arc::from(name)).collect();
-    let connect_timeout = settings.connect_timeout;
-    engineio::Server::new(settings, SocketIo { application, namespaces, connect_timeout }, stop)
+    let (connect_timeout, rate) = (settings.connect_timeout, Pace::rate(settings.frames_per_second_max));
+    engineio::Server::new(settings, SocketIo { application, namespaces, connect_timeout, rate }, stop)
 }

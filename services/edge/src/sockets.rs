@@ -14,6 +14,8 @@ use crate::{auth::Identity, close::CloseCode, outbox::Outbox};
 const BATCHES_MAX: usize = 50;
 /// How many sockets are closed at once however few there are.
 const BATCH_SOCKETS_MIN: usize = 20;
+/// About how many sockets it is asked at once whether they must go.
+const ASKED_AT_ONCE_MAX: usize = 256;
 
 /// The sockets of a node.
 #[derive(Debug)]
@@ -94,6 +96,19 @@ impl Sockets {
     /// A place for one more socket, unless the node is full or stops.
     pub(crate) fn take_place(self: &Arc<Self>) -> Result<SocketPlace, NoPlace> {
         let mut state = self.state();
+        self.check(&state)?;
+        state.taken += 1;
+        drop(state);
+        metrics::gauge!("chasqui_edge_sockets").increment(1);
+        Ok(SocketPlace { sockets: self.clone(), seat: OnceLock::new() })
+    }
+
+    /// Whether there is a place now. Somebody else may take it.
+    pub(crate) fn have_place(&self) -> Result<(), NoPlace> {
+        self.check(&self.state())
+    }
+
+    fn check(&self, state: &State) -> Result<(), NoPlace> {
         if state.is_draining {
             return Err(NoPlace::Stopping);
         }
@@ -101,10 +116,7 @@ impl Sockets {
             metrics::counter!("chasqui_edge_limited_total", "limit" => "sockets").increment(1);
             return Err(NoPlace::Full);
         }
-        state.taken += 1;
-        drop(state);
-        metrics::gauge!("chasqui_edge_sockets").increment(1);
-        Ok(SocketPlace { sockets: self.clone(), seat: OnceLock::new() })
+        Ok(())
     }
 
     /// Closes every socket, a batch at a time in no order, so that their clients do not all come back at once.
@@ -132,13 +144,27 @@ impl Sockets {
         state.seats.iter().map(|(_, (_, outbox))| outbox.clone()).collect()
     }
 
-    /// Closes the sockets of certain people.
-    pub(crate) fn close_those(&self, code: CloseCode, who: impl Fn(&Identity) -> bool) {
-        for (_, (identity, outbox)) in &self.state().seats {
-            if who(identity) {
-                outbox.close(code);
+    /// Closes the sockets of certain people. They are asked about a batch at a time and without the lock, since there
+    /// may be many and asking takes its time.
+    pub(crate) async fn close_those(&self, code: CloseCode, who: impl Fn(&Identity) -> bool) {
+        let mut key = 0;
+        while let Some(asked) = self.seats_from(&mut key) {
+            for (identity, outbox) in asked {
+                if who(&identity) {
+                    outbox.close(code);
+                }
             }
+            tokio::task::yield_now().await;
         }
+    }
+
+    /// The seats of the next batch of keys; `None` past the last one.
+    fn seats_from(&self, key: &mut usize) -> Option<Vec<(Arc<Identity>, Arc<Outbox>)>> {
+        let state = self.state();
+        let keys = *key..(*key + ASKED_AT_ONCE_MAX);
+        *key = keys.end;
+        (keys.start < state.seats.capacity())
+            .then(|| keys.filter_map(|key| state.seats.get(key).cloned()).collect())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -177,18 +203,36 @@ mod tests {
         Arc::new(Identity::of_phone("default".parse().unwrap(), number).unwrap())
     }
 
-    #[test]
-    fn a_connection_is_closed_for_whoever_it_speaks_for_now() {
+    #[tokio::test]
+    async fn a_connection_is_closed_for_whoever_it_speaks_for_now() {
         let sockets = Sockets::new(1);
         let (place, outbox) = (sockets.take_place().unwrap(), Outbox::new(1_000));
         place.attach(&person("5491100000002"), &outbox);
         let expel = || sockets.close_those(CloseCode::UNAUTHORIZED, |identity| identity.user == NUMBER);
         drop(place.seat(&somebody(), &outbox));
-        expel();
+        expel().await;
         assert_eq!(outbox.close_code(), None, "it is somebody else's by now");
         let _seat = place.seat(&somebody(), &outbox);
-        expel();
+        expel().await;
         assert_eq!(outbox.close_code(), Some(CloseCode::UNAUTHORIZED));
+    }
+
+    #[tokio::test]
+    async fn however_many_there_are_each_is_asked_about() {
+        let (sockets, outbox) = (Sockets::new(1), Outbox::new(1_000));
+        let place = sockets.take_place().unwrap();
+        let seats: Vec<_> = (0..=2 * ASKED_AT_ONCE_MAX).map(|_| place.seat(&somebody(), &outbox)).collect();
+        // Some have left, and their places are empty.
+        let seats: Vec<_> = seats.into_iter().skip(1).step_by(2).collect();
+        let asked = std::cell::Cell::new(0);
+        sockets
+            .close_those(CloseCode::UNAUTHORIZED, |_| {
+                asked.set(asked.get() + 1);
+                false
+            })
+            .await;
+        assert_eq!(asked.get(), seats.len());
+        assert_eq!(outbox.close_code(), None);
     }
 
     #[tokio::test]

@@ -18,10 +18,11 @@ use crate::{
     scope::Scope,
 };
 
-/// How long after going live the stream is read once more: a subscription needs up to 10 ms to be known on the other
-/// servers of a cluster, and what was published meanwhile went past it. Who comes to a tap later needs no second look:
+/// How long after going live, again after the connection to the broker was lost too, the stream is read once more: a
+/// subscription needs up to 10 ms to be known on the other servers of a cluster, and what was published meanwhile went
+/// past it. Who comes to a tap later needs no second look:
 /// its subscriptions are known everywhere by then.
-const SECOND_LOOK_AFTER: Duration = Duration::from_secs(1);
+pub(crate) const SECOND_LOOK_AFTER: Duration = Duration::from_secs(1);
 
 /// What is heard, of whatever kind.
 pub(crate) type Heard = SelectAll<Subscriber>;

@@ -47,11 +47,32 @@ impl Rule {
     }
 }
 
-/// A client's claim to an earlier session: `<session id>.<generation>`, opaque to clients.
+/// How far apart the generations of a ticket and of whoever takes its session over begin. Between them is chance.
+const TAKEOVERS_APART: u32 = 4_096;
+
+/// How a client claims an earlier session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// With the ticket it was told. Nobody's session is taken over twice with the same one: two tabs that share it
+    /// would close each other for ever.
+    TakeOver(Ticket),
+    /// It is the client of this ticket itself, whose connection broke, and may say so as often as that happens. Its
+    /// newest connection stays. Once somebody has taken the session over, the claim is void.
+    Same(Ticket),
+}
+
+/// The name of a session, and of who has it: `<session id>.<generation>`, opaque to clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ticket {
     pub(crate) session: Uuid,
     pub(crate) generation: u32,
+}
+
+impl Claim {
+    /// The claim of a client that brings a ticket; none for whatever is no ticket.
+    pub(crate) fn of_ticket(text: &str) -> Option<Self> {
+        Ticket::parse(text).map(Self::TakeOver)
+    }
 }
 
 impl Ticket {
@@ -61,18 +82,28 @@ impl Ticket {
         Some(Self { session: session.parse().ok()?, generation: generation.parse().ok()? })
     }
 
-    /// The ticket of a new connection that brought this one or none. Nobody's session is taken over twice with the
-    /// same ticket: two tabs that share one would close each other for ever.
-    pub(crate) fn next(brought: Option<Self>, connections: &[Connection]) -> Self {
-        let is_stale = |ticket: &Self| {
-            connections
-                .iter()
-                .any(|other| other.session == ticket.session && other.generation > ticket.generation)
+    /// The ticket of a new connection with a claim or none. `takeover` is random: of two that bring the same ticket to
+    /// two nodes at once, one is of the later generation, and the other one's claim is stale from then on.
+    pub(crate) fn next(claim: Option<Claim>, connections: &[Connection], takeover: u32) -> Self {
+        let granted = match claim {
+            Some(Claim::Same(ticket)) => Some(ticket).filter(|ticket| !ticket.is_stale(connections)),
+            Some(Claim::TakeOver(ticket)) => {
+                let next = (ticket.generation / TAKEOVERS_APART).checked_add(1);
+                let next = next.and_then(|next| next.checked_mul(TAKEOVERS_APART));
+                let generation = next.map(|next| next + takeover % TAKEOVERS_APART);
+                let granted = generation.map(|generation| Self { generation, ..ticket });
+                granted.filter(|_| !ticket.is_stale(connections))
+            }
+            None => None,
         };
-        brought
-            .filter(|ticket| !is_stale(ticket))
-            .and_then(|ticket| Some(Self { generation: ticket.generation.checked_add(1)?, ..ticket }))
-            .unwrap_or_else(|| Self { session: Uuid::new_v4(), generation: 1 })
+        granted.unwrap_or_else(|| Self { session: Uuid::new_v4(), generation: 1 })
+    }
+
+    /// Somebody has taken the session over since.
+    fn is_stale(&self, connections: &[Connection]) -> bool {
+        let is_later =
+            |other: &Connection| other.session == self.session && other.generation > self.generation;
+        connections.iter().any(is_later)
     }
 }
 
@@ -124,19 +155,39 @@ mod tests {
 
     #[test]
     fn a_ticket_is_taken_over_once() {
-        let begun = Ticket::next(None, &[]);
+        let take_over =
+            |ticket, live: &[Connection]| Ticket::next(Some(Claim::TakeOver(ticket)), live, 4_097);
+        let begun = Ticket::next(None, &[], 0);
         assert_eq!(begun.generation, 1);
         assert_eq!(Ticket::parse(&begun.to_string()), Some(begun));
-        let resumed = Ticket::next(Some(begun), &[]);
-        assert_eq!((resumed.session, resumed.generation), (begun.session, 2));
-        let live = connection(1, begun.session.as_u128(), 2, 1);
-        let again = Ticket::next(Some(begun), &[live]);
-        assert_ne!(again.session, begun.session);
+        let resumed = take_over(begun, &[]);
+        assert_eq!((resumed.session, resumed.generation), (begun.session, TAKEOVERS_APART + 1));
+        let live = connection(1, begun.session.as_u128(), resumed.generation, 1);
+        assert_ne!(take_over(begun, &[live]).session, begun.session);
+        let next = take_over(resumed, &[live]);
+        assert_eq!((next.session, next.generation), (begun.session, 2 * TAKEOVERS_APART + 1));
         let last = Ticket { generation: u32::MAX, ..begun };
-        assert_ne!(Ticket::next(Some(last), &[]).session, begun.session);
+        assert_ne!(take_over(last, &[]).session, begun.session);
         for nonsense in ["", ".", "x.1", "1", &format!("{}.-1", begun.session)] {
             assert_eq!(Ticket::parse(nonsense), None, "{nonsense:?}");
         }
+    }
+
+    #[test]
+    fn a_client_comes_back_to_its_own_session_until_somebody_took_that_over() {
+        let own = Ticket { session: Uuid::from_u128(9), generation: 1 };
+        let back = |live: &[Connection]| Ticket::next(Some(Claim::Same(own)), live, 7);
+        assert_eq!((back(&[]), back(&[connection(1, 9, 1, 1)])), (own, own));
+        assert_ne!(back(&[connection(1, 9, TAKEOVERS_APART, 1)]).session, own.session);
+    }
+
+    #[test]
+    fn of_two_that_take_a_session_over_at_once_one_can_never_come_back_to_it() {
+        let shared = Ticket { session: Uuid::from_u128(9), generation: 1 };
+        let [one, other] = [17, 4_000].map(|chance| Ticket::next(Some(Claim::TakeOver(shared)), &[], chance));
+        let winner = connection(2, 9, other.generation, 1);
+        assert_eq!(Ticket::next(Some(Claim::Same(other)), &[connection(1, 9, one.generation, 2)], 0), other);
+        assert_ne!(Ticket::next(Some(Claim::Same(one)), &[winner], 0).session, shared.session);
     }
 
     proptest! {

@@ -1,7 +1,10 @@
 //! Two tenants on the same nodes.
 
+use std::time::Duration;
+
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use tokio::time::interval;
 
 use crate::world::{Cluster, Dialect, FrontDoor, FrontEnd, Meta, Native, http};
 
@@ -44,7 +47,7 @@ impl Tenant {
         let options = json!({ "auth": { "token": phone_token }, "transports": ["websocket"] });
         let mut widget = FrontEnd::open("socketio.mjs", &[&door.http(), &options.to_string()]);
         widget.says("connect").await;
-        let mut device = FrontEnd::open("whatsapp-web.mjs", &[&door.http(), &token("duena")]);
+        let mut device = FrontEnd::open("whatsapp-web.mjs", &[&door.http(), &staff]);
         device.says("connect").await;
         Self {
             name,
@@ -64,9 +67,15 @@ impl Tenant {
 
     /// Everybody does what there is to do; what is said names the tenant.
     async fn acts(&mut self, cluster: &Cluster, meta: &Meta) {
-        let of_contact = self.says("de WhatsApp");
-        meta.text_to(&number(self.name), CONTACT, &of_contact).await;
-        self.device.says("chats-updated").await;
+        // Nothing says that the device has joined: a contact writes until it is told.
+        let (of_contact, mut pace) = (self.says("de WhatsApp"), interval(Duration::from_millis(200)));
+        tokio::select! {
+            _ = self.device.says("chats-updated") => {}
+            () = async { loop {
+                pace.tick().await;
+                meta.text_to(&number(self.name), CONTACT, &of_contact).await;
+            } } => unreachable!("contacts never stop"),
+        }
         self.widget
             .does(&json!({ "emit": "user-message", "arguments": [{ "text": self.says("del widget") }] }));
         self.staff.texts_until(&self.says("del widget")).await;

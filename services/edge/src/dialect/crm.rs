@@ -4,8 +4,8 @@ mod command;
 mod state;
 mod topic;
 
-use chasqui_websocket::Text;
 use chasqui_proto::v1::{self, Status};
+use chasqui_websocket::Text;
 use serde::Serialize;
 use serde_json::{Value, json};
 

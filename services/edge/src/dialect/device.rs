@@ -1,8 +1,8 @@
 //! Dialect `device`: the owner of a WhatsApp number over Socket.IO. Several payloads are bare strings, as its front
 //! ends expect them.
 
-use chasqui_websocket::Text;
 use chasqui_proto::v1::{self, SessionStatus};
+use chasqui_websocket::Text;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;

@@ -1,7 +1,7 @@
 //! Dialect `widget`: the contact's web chat over Socket.IO.
 
-use chasqui_websocket::Text;
 use chasqui_proto::v1::Direction;
+use chasqui_websocket::Text;
 use serde::Serialize;
 use serde_json::json;
 

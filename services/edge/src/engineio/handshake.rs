@@ -1,5 +1,7 @@
 //! What is remembered of the request that opened a session.
 
+use std::fmt;
+
 use axum::extract::Query;
 use http::request::Parts;
 
@@ -13,7 +15,6 @@ const PARAMETERS_MAX: usize = 32;
 
 /// What is known of the request that opened a session. Copied and compact, since it lives as long as the session: the
 /// request itself would keep the HTTP server's whole read buffer alive.
-#[derive(Debug)]
 pub struct Handshake {
     /// The session's id. It is a secret between the client and us.
     pub session_id: Box<str>,
@@ -33,6 +34,13 @@ impl Handshake {
     /// The first value of a query parameter, decoded.
     pub fn query(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(known, _)| &**known == name).map(|(_, value)| &**value)
+    }
+}
+
+impl fmt::Debug for Handshake {
+    /// Says nothing of it: the id is a secret, and the query may hold a token and a phone number.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handshake").finish_non_exhaustive()
     }
 }
 

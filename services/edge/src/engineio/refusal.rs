@@ -2,8 +2,11 @@
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
+use http::{StatusCode, header::RETRY_AFTER};
 use serde_json::json;
+
+/// How long a client is told to wait for a place, seconds.
+const RETRY_SECS: &str = "5";
 
 /// Why a request was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +36,9 @@ impl IntoResponse for Refusal {
             Self::BadRequest => (3, "Bad request"),
             Self::UnsupportedVersion => (5, "Unsupported protocol version"),
             Self::TooLarge => return StatusCode::PAYLOAD_TOO_LARGE.into_response(),
-            Self::Busy => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
+            Self::Busy => {
+                return (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, RETRY_SECS)]).into_response();
+            }
         };
         (StatusCode::BAD_REQUEST, Json(json!({ "code": code, "message": message }))).into_response()
     }

@@ -29,6 +29,9 @@ pub struct Settings {
     /// The most sessions at a time, and the most WebSockets lent to sessions of other nodes; more are answered 503.
     /// Default 100,000.
     pub sessions_max: usize,
+    /// How many packets a second a client may send of what it speaks inside its session, a packet together with its
+    /// attachments; twice as many may come at once. More are refused, and whoever goes on is closed. Default 50.
+    pub frames_per_second_max: u32,
     /// Time one write to a socket, or the arrival of one request body, may take. Default 10 s.
     pub write_timeout: Duration,
     /// Time an upgrade from polling to WebSocket may take. Default 10 s.
@@ -58,6 +61,7 @@ impl Default for Settings {
             connect_timeout: Duration::from_secs(45),
             outbox_bytes_max: 256 * 1024,
             sessions_max: 100_000,
+            frames_per_second_max: 50,
             write_timeout: Duration::from_secs(10),
             upgrade_timeout: Duration::from_secs(10),
             origins: Origins::Any,
@@ -76,6 +80,7 @@ impl fmt::Debug for Settings {
             .field("max_payload_bytes", &self.max_payload_bytes)
             .field("outbox_bytes_max", &self.outbox_bytes_max)
             .field("sessions_max", &self.sessions_max)
+            .field("frames_per_second_max", &self.frames_per_second_max)
             .field("origins", &self.origins)
             .finish_non_exhaustive()
     }

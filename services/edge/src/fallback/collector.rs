@@ -31,7 +31,8 @@ pub(super) struct Collector {
 #[derive(Debug, Default)]
 struct Collected {
     greeting: Option<Greeting>,
-    frames: Vec<Text>,
+    /// With their positions; states have none.
+    frames: Vec<(Option<u64>, Text)>,
     /// How many of them have a position, and the bytes of those.
     events: usize,
     bytes: usize,
@@ -39,6 +40,8 @@ struct Collected {
     states: usize,
     /// The last position among them.
     last_seq: Option<u64>,
+    /// The lowest position that did not fit: events may come out of order, and the cursor must not pass it.
+    left_seq: Option<u64>,
     /// No more fits: what comes now is for the next request.
     is_full: bool,
     /// The member has joined: states are news now, and not what a client may have been shown already.
@@ -82,11 +85,16 @@ impl Collector {
 
     /// Takes what came; `head` is what the feed had shown before this was called.
     pub(super) fn harvest(&self, head: u64) -> Option<Harvest> {
-        let Collected { greeting, frames, last_seq, is_full, .. } = std::mem::take(&mut *self.collected());
+        let Collected { greeting, frames, last_seq, left_seq, is_full, .. } =
+            std::mem::take(&mut *self.collected());
         let Greeting { epoch, seq, recovered, .. } = greeting?;
         let reached = last_seq.unwrap_or(seq).max(seq);
         // What did not fit lies between the last of them and the head.
         let seq = if is_full { reached } else { reached.max(head) };
+        let seq = left_seq.map_or(seq, |left| seq.min(left.saturating_sub(1)));
+        // Those beyond it come with what did not fit, once.
+        let frames = frames.into_iter().filter(|(at, _)| at.is_none_or(|at| at <= seq));
+        let frames = frames.map(|(_, frame)| frame).collect();
         Some(Harvest { frames, cursor: Cursor { epoch, seq }, recovered })
     }
 
@@ -108,9 +116,7 @@ impl Member for Collector {
         }
         let Some(frame) = self.viewer.frame(event) else { return };
         let mut collected = self.collected();
-        if !collected.is_full {
-            collected.take(frame, event.seq);
-        }
+        collected.take(frame, event.seq);
         if collected.has_news {
             self.news.notify_one();
         }
@@ -127,23 +133,24 @@ impl Member for Collector {
 impl Collected {
     fn take(&mut self, frame: Text, seq: Option<u64>) {
         let Some(seq) = seq else {
-            if self.states < STATES_MAX {
+            if !self.is_full && self.states < STATES_MAX {
                 self.states += 1;
                 self.has_news |= self.is_live;
-                self.frames.push(frame);
+                self.frames.push((None, frame));
             }
             return;
         };
         self.has_news = true;
         let fits = self.events < EVENTS_MAX && self.bytes + frame.len() <= EVENTS_BYTES_MAX;
-        if self.events > 0 && !fits {
+        if self.is_full || (self.events > 0 && !fits) {
             self.is_full = true;
+            self.left_seq = Some(self.left_seq.map_or(seq, |left| left.min(seq)));
             return;
         }
         self.events += 1;
         self.bytes += frame.len();
-        self.last_seq = Some(seq);
-        self.frames.push(frame);
+        self.last_seq = self.last_seq.max(Some(seq));
+        self.frames.push((Some(seq), frame));
     }
 }
 
@@ -187,6 +194,20 @@ mod tests {
         }
         let harvest = collector.harvest(500).unwrap();
         assert_eq!((harvest.frames.len(), harvest.cursor.seq), (EVENTS_MAX, EVENTS_MAX as u64));
+    }
+
+    #[test]
+    fn the_cursor_never_passes_what_came_out_of_order_and_did_not_fit() {
+        let collector = greeted(0);
+        for seq in (1..=150).chain(152..=202).chain([151, 203]) {
+            collector.deliver(&message(seq));
+        }
+        let harvest = collector.harvest(203).unwrap();
+        assert_eq!(
+            (harvest.frames.len(), harvest.cursor.seq),
+            (150, 150),
+            "those after it come once, with it"
+        );
     }
 
     #[test]

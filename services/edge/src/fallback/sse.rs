@@ -38,6 +38,7 @@ use crate::{
     roster::Stay,
     service::Edge,
     sockets::SocketPlace,
+    verdict::Claim,
 };
 
 /// Where browsers say what they saw last.
@@ -94,10 +95,10 @@ async fn begin(edge: Arc<Edge>, headers: &HeaderMap, asked: Asked) -> Result<Res
     let Admitted { identity, scope, viewer } = admit(&edge, headers, parameters.token.as_deref()).await?;
     let identity = Arc::new(identity);
     let outbox = Outbox::new(edge.config.outbox_bytes_max);
-    let session = parameters.session.as_deref();
+    let claim = parameters.session.as_deref().and_then(Claim::of_ticket);
     let stay = edge
         .roster
-        .enter((&*identity).into(), session, outbox.clone())
+        .enter((&*identity).into(), claim, outbox.clone())
         .map_err(|_| Error::RateLimited("this user has too many open connections; close one first"))?;
     place.attach(&identity, &outbox);
     let screen = Arc::new(Screen {
@@ -106,7 +107,7 @@ async fn begin(edge: Arc<Edge>, headers: &HeaderMap, asked: Asked) -> Result<Res
         epoch: OnceLock::new(),
         node: edge.node.to_string(),
         heartbeat_ms: edge.config.heartbeat_interval_ms,
-        session: stay.ticket(),
+        session: stay.ticket().to_string(),
     });
     let wish = cursor.map_or(Wish::Live, Wish::Since);
     let joined = Box::pin(edge.hub.join(&scope, screen.clone(), &wish)).await;

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     auth::Identity, close::CloseCode, error::Error, hub::Wish, outbox::Outbox, roster::Person, service::Edge,
-    sockets::SocketPlace,
+    sockets::SocketPlace, verdict::Claim,
 };
 
 /// How long the client may take to answer our close frame.
@@ -165,12 +165,13 @@ async fn attend<D: JsonDialect>(
     let Earlier { cursor, session } = earlier;
     let outbox = Outbox::new(edge.config.outbox_bytes_max);
     let person = Person { kind: D::kind(&identity), ..Person::from(&*identity) };
-    let stay = match edge.roster.enter(person, session.as_deref(), outbox.clone()) {
+    let claim = session.as_deref().and_then(Claim::of_ticket);
+    let stay = match edge.roster.enter(person, claim, outbox.clone()) {
         Ok(stay) => stay,
         Err(code) => return Box::pin(limited::<D>(socket, code)).await,
     };
     place.attach(&identity, &outbox);
-    let session = stay.ticket().into();
+    let session = stay.ticket().to_string().into();
     let mut dialect =
         D::open(Seat { edge: edge.clone(), identity: identity.clone(), outbox: outbox.clone(), session });
     let wish = cursor.map_or(wish, Wish::Since);

@@ -47,20 +47,23 @@ pub(crate) enum Verdict {
 impl Paces {
     /// Frames a second; twice as many may come at once.
     pub(crate) fn new(connection_per_second: u32, tenant_per_second: u32) -> Self {
-        let rate = |per_second: u32| Rate::new(per_second, per_second.saturating_mul(2));
         Self {
-            connection: rate(connection_per_second),
-            tenant: rate(tenant_per_second),
+            connection: Pace::rate(connection_per_second),
+            tenant: Pace::rate(tenant_per_second),
             tenants: Mutex::default(),
         }
     }
 
-    /// Judges one frame of a connection.
+    /// Judges one frame of a connection that speaks for a tenant.
     pub(crate) fn judge(&self, pace: &mut Pace, tenant: &Tenant, now: Instant) -> Verdict {
-        if pace.bucket.take(self.connection, now).is_err() {
-            metrics::counter!("chasqui_edge_limited_total", "limit" => "connection_frames").increment(1);
-            return pace.refuse(now);
+        match pace.judge(self.connection, now) {
+            Verdict::Pass => self.judge_tenant(tenant, now),
+            other => other,
         }
+    }
+
+    /// The same once the connection's own pace has been judged: whoever speaks for no tenant uses up nothing of any.
+    pub(crate) fn judge_tenant(&self, tenant: &Tenant, now: Instant) -> Verdict {
         if self.tenant_has_one(tenant, now) {
             return Verdict::Pass;
         }
@@ -81,6 +84,20 @@ impl Paces {
 }
 
 impl Pace {
+    /// Frames a second; twice as many may come at once.
+    pub(crate) fn rate(per_second: u32) -> Rate {
+        Rate::new(per_second, per_second.saturating_mul(2))
+    }
+
+    /// Judges one frame by what its connection has used up.
+    pub(crate) fn judge(&mut self, rate: Rate, now: Instant) -> Verdict {
+        if self.bucket.take(rate, now).is_ok() {
+            return Verdict::Pass;
+        }
+        metrics::counter!("chasqui_edge_limited_total", "limit" => "connection_frames").increment(1);
+        self.refuse(now)
+    }
+
     fn refuse(&mut self, now: Instant) -> Verdict {
         let since = match self.refused {
             Some((since, last)) if now - last < REST => since,

@@ -30,6 +30,9 @@ pub trait Application: Send + Sync + 'static {
     /// One event from the client. The next one waits until this has returned.
     fn event(&self, session: &Self::Session, event: Event) -> impl Future<Output = ()> + Send;
 
+    /// An event that came too fast: it is not obeyed, and answered with `why` in the application's way, if at all.
+    fn refused(&self, session: &Self::Session, event: Event, why: &'static str);
+
     /// The client has certainly received every frame up to this position of its outbox. Called after durable frames,
     /// also while `event` runs.
     fn confirmed(&self, session: &Self::Session, position: u64);
@@ -40,8 +43,7 @@ pub trait Application: Send + Sync + 'static {
     -> impl Future<Output = ()> + Send;
 }
 
-/// A client's wish to join a namespace.
-#[derive(Debug)]
+/// A client's wish to join a namespace. Not `Debug`: `auth` holds a token.
 pub struct ConnectRequest {
     /// The namespace, with its leading slash.
     pub namespace: Arc<str>,

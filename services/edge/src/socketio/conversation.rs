@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use chasqui_kit::Code;
+use serde_json::{json, value::RawValue};
 use tokio::time::Instant;
 
 use super::packet::{Packet, Partial};
@@ -10,6 +12,7 @@ use super::{
 };
 use crate::close::CloseCode;
 use crate::engineio::{self, EndReason, Handshake, Incoming, Protocol, Received, random_id};
+use crate::limit::{Pace, Rate, Verdict};
 use crate::outbox::{Frame, Outbox};
 
 /// What one session speaks.
@@ -24,6 +27,9 @@ pub struct Conversation<A: Application> {
     connecting: bool,
     /// Until when the first namespace must be joined.
     deadline: Option<Instant>,
+    /// How fast packets may come, and what the client has used up.
+    rate: Rate,
+    pace: Pace,
 }
 
 struct Joined<S> {
@@ -60,6 +66,8 @@ impl<A: Application> Protocol for SocketIo<A> {
             partial: None,
             connecting: false,
             deadline: Some(Instant::now() + self.connect_timeout),
+            rate: self.rate,
+            pace: Pace::default(),
         }
     }
 }
@@ -131,30 +139,49 @@ impl<A: Application> Conversation<A> {
             return Received::Done;
         }
         let Partial { packet, attachments } = *partial;
-        match packet {
-            Packet::Connect { namespace, auth } => {
-                let Some(namespace) = self.namespaces.iter().find(|known| ***known == *namespace).cloned()
-                else {
-                    let refusal = Refusal::new("Invalid namespace");
-                    replies.push(encode::refused(&namespace, &refusal).into());
-                    return Received::Done;
-                };
-                if self.position_of(&namespace).is_some() {
-                    return Received::Violation;
-                }
-                let (socket_id, handshake) = (random_id().into_boxed_str(), Arc::clone(&self.handshake));
-                let recovery = auth.as_deref().and_then(Recovery::of_auth);
-                self.connect(ConnectRequest { namespace, socket_id, auth, recovery, handshake })
+        let too_fast = match self.pace.judge(self.rate, Instant::now().into_std()) {
+            Verdict::Pass => None,
+            Verdict::Refuse(why) => Some(why),
+            Verdict::Close => {
+                self.outbox.close(CloseCode::RATE_LIMITED);
+                return Received::Done;
             }
-            Packet::Disconnect { namespace } => self.disconnect(&namespace),
-            Packet::Event { namespace, ack_id, name, arguments, .. } => {
+        };
+        match (packet, too_fast) {
+            (Packet::Connect { namespace, .. }, Some(why)) => {
+                let data = Some(json!({ "code": Code::RateLimited.as_str() }));
+                replies.push(encode::refused(&namespace, &Refusal { message: why.to_owned(), data }).into());
+                Received::Done
+            }
+            (Packet::Connect { namespace, auth }, None) => self.ask(&namespace, auth, replies),
+            // Whoever leaves may always do so.
+            (Packet::Disconnect { namespace }, _) => self.disconnect(&namespace),
+            (Packet::Event { namespace, ack_id, name, arguments, .. }, too_fast) => {
                 let Some(index) = self.position_of(&namespace) else { return Received::Violation };
                 let namespace = Arc::clone(&self.joined[index].namespace);
                 let ack = ack_id.map(|id| self.ack(&namespace, id));
-                self.event(index, Event { namespace, name, arguments, attachments, ack })
+                self.event(index, Event { namespace, name, arguments, attachments, ack }, too_fast)
             }
-            Packet::Ack { .. } | Packet::ConnectError => Received::Done,
+            (Packet::Ack { .. } | Packet::ConnectError, _) => Received::Done,
         }
+    }
+
+    fn ask(
+        &mut self,
+        namespace: &str,
+        auth: Option<Box<RawValue>>,
+        replies: &mut Vec<Frame>,
+    ) -> Received<Outcome<A::Session>> {
+        let Some(namespace) = self.namespaces.iter().find(|known| ***known == *namespace).cloned() else {
+            replies.push(encode::refused(namespace, &Refusal::new("Invalid namespace")).into());
+            return Received::Done;
+        };
+        if self.position_of(&namespace).is_some() {
+            return Received::Violation;
+        }
+        let (socket_id, handshake) = (random_id().into_boxed_str(), Arc::clone(&self.handshake));
+        let recovery = auth.as_deref().and_then(Recovery::of_auth);
+        self.connect(ConnectRequest { namespace, socket_id, auth, recovery, handshake })
     }
 
     fn connect(&mut self, request: ConnectRequest) -> Received<Outcome<A::Session>> {
@@ -167,7 +194,16 @@ impl<A: Application> Conversation<A> {
         }))
     }
 
-    fn event(&mut self, index: usize, event: Event) -> Received<Outcome<A::Session>> {
+    fn event(
+        &mut self,
+        index: usize,
+        event: Event,
+        too_fast: Option<&'static str>,
+    ) -> Received<Outcome<A::Session>> {
+        if let Some(why) = too_fast {
+            self.application.refused(&self.joined[index].session, event, why);
+            return Received::Done;
+        }
         let application = Arc::clone(&self.application);
         let session = Arc::clone(&self.joined[index].session);
         Received::Call(Box::pin(async move {
@@ -223,6 +259,8 @@ mod tests {
 
         async fn event(&self, (): &(), _: Event) {}
 
+        fn refused(&self, (): &(), _: Event, _: &'static str) {}
+
         fn confirmed(&self, (): &(), _: u64) {}
 
         async fn disconnect(&self, (): (), _: DisconnectReason) {}
@@ -232,8 +270,8 @@ mod tests {
     async fn told(code: Option<CloseCode>) -> Vec<Frame> {
         let (application, namespaces) =
             (Arc::new(Refusing(code)), Arc::from([Arc::from(crate::socketio::ROOT)]));
-        let protocol =
-            SocketIo { application, namespaces, connect_timeout: std::time::Duration::from_secs(45) };
+        let connect_timeout = std::time::Duration::from_secs(45);
+        let protocol = SocketIo { application, namespaces, connect_timeout, rate: Pace::rate(50) };
         let request = Request::get("/socket.io/").body(()).unwrap().into_parts().0;
         let handshake = Arc::new(Handshake::new("sid", &request).unwrap());
         let mut conversation = protocol.open(handshake, Outbox::new(1_000));

@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(ack("/chat", 7, &[true], vec![]).unwrap(), [Frame::from("43/chat,7[true]")]);
         assert!(ack(ROOT, 7, &"no list", vec![]).is_err());
         assert_eq!(connected(ROOT, "abc", None), r#"40{"sid":"abc"}"#);
-        let pid = Pid::random();
+        let pid = Pid::of_session("s");
         assert_eq!(connected(ROOT, "a", Some(&pid)), format!(r#"40{{"pid":"{}","sid":"a"}}"#, pid.as_str()));
         assert_eq!(disconnected("/chat"), "41/chat,");
         let refusal = Refusal { message: "no".into(), data: Some(json!({"code": 1})) };

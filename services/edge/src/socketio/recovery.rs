@@ -3,25 +3,35 @@
 //! Clients do this by themselves once the answer to CONNECT has a `pid`: they remember the last string argument of each
 //! event as their offset, and the next CONNECT carries both. They call it recovered when the answer has the same `pid`.
 
+use std::fmt;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::engineio::random_id;
 
-/// The most characters of a pid; ours have 20.
-const PID_CHARS_MAX: usize = 64;
+/// The most characters of a pid.
+const PID_CHARS_MAX: usize = 96;
 
 /// The most characters of an offset.
 const OFFSET_CHARS_MAX: usize = 256;
 
-/// The name of a recoverable connection, a secret between the client and us.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Between the session of a pid and what tells two pids of one session apart.
+const SEPARATOR: char = '~';
+
+/// The name of a recoverable connection, a secret between the client and us: `<session>~<random text>`.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Pid(Box<str>);
 
 impl Pid {
-    /// A pid nobody can guess.
-    pub fn random() -> Self {
-        Self(random_id().into())
+    /// A new pid for a client of a session, however the application names that: letters, digits, `-`, `_` and `.`.
+    pub fn of_session(session: &str) -> Self {
+        Self(format!("{session}{SEPARATOR}{}", random_id()).into())
+    }
+
+    /// The session it was made for.
+    pub fn session(&self) -> &str {
+        self.0.split_once(SEPARATOR).map_or(&*self.0, |(session, _)| session)
     }
 
     /// The text as the client keeps it.
@@ -30,19 +40,33 @@ impl Pid {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let safe = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        let safe = |c: char| c.is_ascii_alphanumeric() || ['-', '_', '.', SEPARATOR].contains(&c);
         let fits = (1..=PID_CHARS_MAX).contains(&text.len());
         (fits && text.chars().all(safe)).then(|| Self(text.into()))
     }
 }
 
+impl fmt::Debug for Pid {
+    /// Says nothing of it: whoever knows it may take the session over.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pid")
+    }
+}
+
 /// What a client brings of an earlier connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Recovery {
     /// The earlier connection.
     pub pid: Pid,
     /// The last offset the client saw, or whatever string an event without an offset ended with; `None` before any.
     pub offset: Option<Box<str>>,
+}
+
+impl fmt::Debug for Recovery {
+    /// Says nothing of it: the offset may be any text that the client was shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recovery").finish_non_exhaustive()
+    }
 }
 
 impl Recovery {
@@ -75,6 +99,15 @@ mod tests {
         let found = Recovery { pid: pid.clone(), offset: Some("18a.7".into()) };
         assert_eq!(read(r#"{"pid":"abc","offset":"18a.7","token":"x"}"#), Some(found));
         assert_eq!(read(r#"{"pid":"abc"}"#), Some(Recovery { pid, offset: None }));
+    }
+
+    #[test]
+    fn a_pid_tells_its_session_and_no_two_are_alike() {
+        let (one, other) = (Pid::of_session("a-b.1"), Pid::of_session("a-b.1"));
+        assert_ne!(one, other);
+        assert_eq!(one.session(), "a-b.1");
+        assert_eq!(Pid::parse(one.as_str()), Some(one.clone()), "it fits");
+        assert!(!format!("{one:?}").contains("a-b"));
     }
 
     #[test]

@@ -94,6 +94,8 @@ impl Application for Echo {
         }
     }
 
+    fn refused(&self, _session: &EchoSession, _event: Event, _why: &'static str) {}
+
     fn confirmed(&self, _session: &EchoSession, position: u64) {
         let _ = self.seen.send(Seen::Confirmed(position));
     }

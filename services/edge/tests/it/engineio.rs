@@ -157,7 +157,7 @@ async fn a_cancelled_get_ends_the_session() {
     let server = EchoServer::start(Settings::default()).await;
     let sid = join_polling(&server).await;
     let query = polling(&sid);
-    let hanging = timeout(Duration::from_millis(50), get(&server, &query));
+    let hanging = timeout(Duration::from_millis(500), get(&server, &query));
     assert!(hanging.await.is_err(), "nothing to say, so the request hangs");
     assert_eq!(server.disconnected().await.as_str(), "transport close");
 }

@@ -4,8 +4,6 @@
 
 mod any_node;
 mod auth;
-mod drain;
-mod garbage;
 mod cable;
 mod chat;
 mod chat_delivery;
@@ -15,11 +13,14 @@ mod chat_office;
 mod cluster;
 mod device;
 mod docs;
+mod drain;
 mod echo;
 mod engineio;
+mod garbage;
 mod limits;
-mod presence;
+mod pace;
 mod poll;
+mod presence;
 mod proxy;
 mod recovery;
 mod rest;

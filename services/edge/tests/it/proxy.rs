@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 /// Which node the request with this head goes to; the number says how many requests came before it.
@@ -22,6 +22,8 @@ struct Ways {
     choice: Choice,
     /// The nodes chosen so far.
     chosen: Mutex<Vec<usize>>,
+    /// Connections that broke on the clients' side only are given to whoever waits for them.
+    stranded: Mutex<Option<mpsc::UnboundedSender<TcpStream>>>,
 }
 
 struct Way {
@@ -35,7 +37,7 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let nodes = nodes.iter().map(|&address| Way { address, stands: watch::channel(true).0 }).collect();
-        let ways = Arc::new(Ways { nodes, choice, chosen: Mutex::default() });
+        let ways = Arc::new(Ways { nodes, choice, chosen: Mutex::default(), stranded: Mutex::default() });
         let taking = tokio::spawn({
             let ways = Arc::clone(&ways);
             async move {
@@ -60,10 +62,32 @@ impl Proxy {
         self.ways.nodes[node].stands.send_replace(true);
     }
 
+    /// From now on connections that are cut are lost for the clients alone: the nodes notice nothing.
+    pub(crate) fn strand(&self) -> Stranded {
+        let (sender, connections) = mpsc::unbounded_channel();
+        *self.ways.stranded.lock().unwrap() = Some(sender);
+        Stranded(connections)
+    }
+
     /// How many requests each node got.
     pub(crate) fn requests(&self) -> Vec<usize> {
         let chosen = self.ways.chosen.lock().unwrap();
         (0..self.ways.nodes.len()).map(|node| chosen.iter().filter(|&&other| other == node).count()).collect()
+    }
+}
+
+/// The nodes' ends of connections whose clients are gone.
+pub(crate) struct Stranded(mpsc::UnboundedReceiver<TcpStream>);
+
+impl Stranded {
+    /// Reads the next connection, a WebSocket, until its node closes it with this code.
+    pub(crate) async fn hears_close(&mut self, code: u16) {
+        let mut node = self.0.recv().await.expect("the proxy lives");
+        let (mut read, [high, low]) = (Vec::new(), code.to_be_bytes());
+        let is_close = |frame: &[u8]| frame[0] == 0x88 && frame[2..] == [high, low];
+        while !read.windows(4).any(is_close) {
+            assert_ne!(node.read_buf(&mut read).await.unwrap(), 0, "it ended without the code");
+        }
     }
 }
 
@@ -109,7 +133,11 @@ async fn carry(mut client: TcpStream, ways: Arc<Ways>) -> Option<()> {
     let mut stands = way.stands.subscribe();
     tokio::select! {
         _ = copy_bidirectional(&mut client, &mut node) => {}
-        _ = stands.wait_for(|stands| !stands) => {}
+        _ = stands.wait_for(|stands| !stands) => {
+            if let Some(stranded) = &*ways.stranded.lock().unwrap() {
+                let _ = stranded.send(node);
+            }
+        }
     }
     Some(())
 }

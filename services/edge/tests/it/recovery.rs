@@ -1,10 +1,11 @@
 //! Connection state recovery with the real `socket.io-client`, which knows nothing of us.
 
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::proxy::Proxy;
 use crate::socketio_client::Client;
-use crate::world::{self, Node, World};
+use crate::world::{self, DEADLINE, Node, World};
 
 const NUMBER: &str = "5491100000001";
 const OPEN: &[(&str, &str)] = &[("widget_anonymous", "true")];
@@ -66,6 +67,53 @@ async fn an_unmodified_client_whose_connection_broke_is_given_what_it_missed_onc
         nodes.world.bot_replies(NUMBER, "live").await;
         replies(&mut client, &["live"]).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_comes_back_before_its_node_knows_that_it_left_has_one_connection() {
+    let nodes = Nodes::start().await;
+    let mut client = nodes.widget(r#"["websocket"]"#);
+    client.hears("connect").await;
+    let mut session = client.hears_event("session").await["session"].clone();
+    let mut stranded = nodes.proxy.strand();
+    for round in ["first", "second", "third"] {
+        nodes.proxy.cut(0);
+        nodes.proxy.cut(1);
+        breaks(&mut client).await;
+        nodes.world.bot_replies(NUMBER, &format!("{round} missed")).await;
+        nodes.proxy.mend(0);
+        nodes.proxy.mend(1);
+        assert_eq!(client.hears("connect").await["recovered"], true, "{round}");
+        let same = client.hears_event("session").await["session"].clone();
+        assert_eq!(std::mem::replace(&mut session, same.clone()), same, "{round}");
+        replies(&mut client, &[&format!("{round} missed")]).await;
+        timeout(DEADLINE, stranded.hears_close(4003)).await.expect("the one it lost is closed for it");
+    }
+    nodes.world.bot_replies(NUMBER, "live").await;
+    replies(&mut client, &["live"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_that_share_a_ticket_the_one_that_is_fenced_comes_back_as_somebody_else() {
+    let nodes = Nodes::start().await;
+    let mut first = nodes.widget(r#"["websocket"]"#);
+    first.hears("connect").await;
+    let ticket = first.hears_event("session").await["session"].clone();
+    let auth = json!({ "session": ticket });
+    let options = json!({
+        "transports": ["websocket"], "query": { "userPhone": NUMBER }, "auth": auth, "reconnection": false,
+    });
+    let mut second = Client::at(&nodes.proxy.url(), &options.to_string());
+    second.hears("connect").await;
+    second.hears_event("session").await;
+    first.hears("disconnect").await;
+    // It brings its pid, and is another session from now on: else the two would close each other for ever.
+    assert_eq!(first.hears("connect").await["recovered"], false);
+    let own = first.hears_event("session").await["session"].clone();
+    assert_ne!(own.as_str().unwrap().split_once('.'), ticket.as_str().unwrap().split_once('.'));
+    nodes.world.bot_replies(NUMBER, "to both").await;
+    replies(&mut first, &["to both"]).await;
+    replies(&mut second, &["to both"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,6 +13,7 @@ use prost::Message;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use crate::socketio_client::Client as RealClient;
 use crate::world::{Client, DEADLINE, Node, World, jwt, token};
 
 const NUMBER: &str = "5491100000001";
@@ -198,14 +199,24 @@ async fn kon_16_what_the_contact_types_is_durable_when_it_is_acknowledged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_widget_that_finds_the_node_full_is_closed_so_that_it_comes_back_by_itself() {
+async fn a_widget_that_finds_the_node_full_comes_back_by_itself() {
     let world = World::start().await;
     let node = Node::start(&world, "one", &[("sockets_max", "1")]).await;
+    let url = format!("{}/socket.io/?EIO=4&transport=", node.address);
+    let mut early = Client::open(&format!("ws://{url}websocket")).await;
+    assert!(early.packet().await.starts_with('0'));
     let mut staff = node.staff("default", None).await;
     assert_eq!(staff.frame().await["type"], "connected");
-    let auth = json!({ "token": jwt(&json!({ "id": NUMBER, "phone": NUMBER })) }).to_string();
-    let mut turned_away = widget(&node, "", &auth).await;
+    let auth = json!({ "token": jwt(&json!({ "id": NUMBER, "phone": NUMBER })) });
     // A `connect_error` would keep it away for ever.
-    assert_eq!(turned_away.close_code().await, 4000);
+    early.say_text(&format!("40{auth}")).await;
+    assert_eq!(early.close_code().await, 4000);
+    let refused = reqwest::get(format!("http://{url}polling")).await.unwrap();
+    assert_eq!(refused.status(), 503);
+    assert!(refused.headers().contains_key("retry-after"));
+    let options = json!({ "auth": auth }).to_string();
+    let mut client = RealClient::at(&format!("http://{}", node.address), &options);
+    client.hears("connect_error").await;
     drop(staff);
+    client.hears("connect").await;
 }

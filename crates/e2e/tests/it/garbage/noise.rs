@@ -79,7 +79,7 @@ impl Noise {
             let value = match self.0.random_range(0..4) {
                 0 => "4".to_owned(),
                 1 => "polling".to_owned(),
-                _ => self.bytes().iter().map(|byte| format!("%{byte:02x}")).collect(),
+                _ => self.bytes().iter().flat_map(|byte| ['%', hex(byte >> 4), hex(byte & 15)]).collect(),
             };
             query.extend([if number == 0 { "?" } else { "&" }, name, "=", &value]);
         }
@@ -171,4 +171,8 @@ impl Noise {
             }
         }
     }
+}
+
+fn hex(digit: u8) -> char {
+    char::from_digit(digit.into(), 16).expect("it is below 16")
 }

@@ -4,10 +4,7 @@
 mod account;
 pub(crate) mod rest;
 
-use std::{
-    sync::{Arc, PoisonError},
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use chasqui_kit::{Code, Coded, TraceContext};
 use chasqui_proto::{
@@ -16,13 +13,13 @@ use chasqui_proto::{
     subject,
     v1::{self, SessionStatus},
 };
-use chasqui_websocket::Text;
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
 pub(crate) use account::DeviceTenants;
 pub(crate) use rest::{conversations, messages, qr};
 
+use super::connection::Connection;
 use crate::{
     auth::{Hold, Identity},
     close::CloseCode,
@@ -36,13 +33,12 @@ use crate::{
     feed::{Greeting, Member, Membership},
     hub::Wish,
     latest,
-    limit::{Pace, Verdict},
     outbox::{Delivery, Outbox},
     roster::Stay,
     scope::Scope,
     service::Edge,
     socketio,
-    sockets::{Seat, SocketPlace},
+    sockets::Seat,
     speech,
 };
 
@@ -62,11 +58,8 @@ mod told {
 }
 
 /// The device side of one connection: nothing until the client joins.
-#[derive(Debug)]
-pub(crate) struct Device {
-    edge: Arc<Edge>,
-    outbox: Arc<Outbox>,
-    pace: std::sync::Mutex<Pace>,
+#[derive(Debug, Default)]
+pub(super) struct Device {
     /// Boxed: most connections are widgets and never join.
     joined: Mutex<Option<Box<Joined>>>,
 }
@@ -131,77 +124,83 @@ struct Bearer {
     token: String,
 }
 
-impl Device {
-    pub(crate) fn new(edge: Arc<Edge>, outbox: Arc<Outbox>) -> Self {
-        Self { edge, outbox, pace: std::sync::Mutex::default(), joined: Mutex::default() }
-    }
+/// Whether an event is one of a device.
+pub(super) fn is_for_device(event: &socketio::Event) -> bool {
+    matches!(event.name.as_str(), "join" | "get-qr" | "send-message")
+}
 
-    /// Does what an event asks for, if it is one of a device; mistakes are answered with `error` (WAB-22). `place` is the
-    /// connection's.
-    pub(crate) async fn event(&self, place: &SocketPlace, event: &socketio::Event) {
+impl Device {
+    /// Does what an event asks for, if it is one of a device; mistakes are answered with `error` (WAB-22).
+    pub(super) async fn event(&self, connection: &Connection, event: &socketio::Event) {
         let done = match event.name.as_str() {
-            "join" => self.join(place, event).await,
-            "get-qr" => self.get_qr(place, event).await,
-            "send-message" => self.send_message(place, event).await,
+            "join" => self.join(connection, event).await,
+            "get-qr" => self.get_qr(connection, event).await,
+            "send-message" => self.send_message(connection, event).await,
             _ => return,
         };
         if let Err(message) = done {
-            metrics::counter!("chasqui_edge_refused_events_total", "dialect" => "device").increment(1);
-            self.say(device::error(&message));
+            refuse(connection, &message);
         }
     }
 
+    /// Answers an event that came too fast.
+    pub(super) fn refused(connection: &Connection) {
+        refuse(connection, told::TOO_FAST);
+    }
+
     /// WAB-14: proves who the client is and lets it into its account; then it is told how the session stands.
-    async fn join(&self, place: &SocketPlace, event: &socketio::Event) -> Result<(), String> {
-        let owner = self.admit(place, event).await?;
-        let session = newest_session(&self.edge, &owner.account).await.map_err(|error| failure(&error))?;
-        if let Some(session) = session {
-            self.show(&session);
+    async fn join(&self, connection: &Connection, event: &socketio::Event) -> Result<(), String> {
+        let owner = self.admit(connection, event).await?;
+        let known = newest_session(&connection.edge, &owner.account).await;
+        if let Some(session) = known.map_err(|error| failure(&error))? {
+            show(connection, &session);
         }
         Ok(())
     }
 
     /// WAB-15: ends in a QR, in `session-ready`, or in an error. A QR that is not there yet comes as an event.
-    async fn get_qr(&self, place: &SocketPlace, event: &socketio::Event) -> Result<(), String> {
-        let owner = self.admit(place, event).await?;
-        let session = open_session(&self.edge, &owner.account).await.map_err(|error| failure(&error))?;
-        self.show(&session);
+    async fn get_qr(&self, connection: &Connection, event: &socketio::Event) -> Result<(), String> {
+        let owner = self.admit(connection, event).await?;
+        let opened = open_session(&connection.edge, &owner.account).await;
+        show(connection, &opened.map_err(|error| failure(&error))?);
         Ok(())
     }
 
     /// WAB-16, WAB-21, WAB-32.
-    async fn send_message(&self, place: &SocketPlace, event: &socketio::Event) -> Result<(), String> {
-        let owner = self.admit(place, event).await?;
+    async fn send_message(&self, connection: &Connection, event: &socketio::Event) -> Result<(), String> {
+        let owner = self.admit(connection, event).await?;
         let message: SendMessage = event.argument(0).map_err(|_| unreadable(event))?;
         let Sending { conversation, text } = message.check()?;
-        connected(&self.edge, &owner.account).await?;
-        let sent = speech::agent_wrote(&self.edge.bus, &owner.in_account(), conversation.clone(), text).await;
+        let edge = &connection.edge;
+        connected(edge, &owner.account).await?;
+        let sent = speech::agent_wrote(&edge.bus, &owner.in_account(), conversation.clone(), text).await;
         let accepted = sent.map_err(|error| match error.code() {
             Code::NotFound => told::NO_CONVERSATION.to_owned(),
             _ => failure(&error),
         })?;
-        self.say(device::message_sent(&conversation, &accepted.message_id));
+        connection.say(device::message_sent(&conversation, &accepted.message_id));
         Ok(())
     }
 
     /// Checks the token of an event and lets its owner into its account, unless it is in already.
-    async fn admit(&self, place: &SocketPlace, event: &socketio::Event) -> Result<Owner, String> {
-        let owner = owner(&self.edge, &bearer(event)?).await?;
-        self.judge(&owner.account)?;
+    async fn admit(&self, connection: &Connection, event: &socketio::Event) -> Result<Owner, String> {
+        let owner = owner(&connection.edge, &bearer(event)?).await?;
+        connection.judge(&owner.account).map_err(|_| told::TOO_FAST.to_owned())?;
         let mut joined = self.joined.lock().await;
         match &mut *joined {
             Some(joined) if joined.owner.is(&owner) => joined.lease.renew(owner.identity.expires_at_ms),
             // The old place is given up first: one person is not to count twice.
             other => {
                 *other = None;
-                *other = Some(Box::new(self.enter(place, owner.clone()).await?));
+                *other = Some(Box::new(Joined::enter(connection, owner.clone()).await?));
             }
         }
         Ok(owner)
     }
+}
 
-    async fn enter(&self, place: &SocketPlace, owner: Owner) -> Result<Joined, String> {
-        let (edge, outbox) = (&self.edge, &self.outbox);
+impl Joined {
+    async fn enter(Connection { edge, outbox, place }: &Connection, owner: Owner) -> Result<Self, String> {
         let seat = place.seat(&owner.identity, outbox);
         let lease = edge.leases.hold(owner.identity.expires_at_ms, outbox, widget::token_expiring);
         let entered = edge.roster.enter((&owner.in_account()).into(), None, outbox.clone());
@@ -210,33 +209,20 @@ impl Device {
             (Scope::Tenant(owner.account.clone()), Arc::new(Screen { outbox: outbox.clone() }));
         let joined = edge.hub.join(&scope, screen, &Wish::Live).await;
         let membership = joined.map_err(|error| failure(&error))?;
-        Ok(Joined { owner, lease, _seat: seat, _membership: membership, _stay: stay })
+        Ok(Self { owner, lease, _seat: seat, _membership: membership, _stay: stay })
     }
+}
 
-    /// Whether the client may send now.
-    fn judge(&self, account: &Tenant) -> Result<(), String> {
-        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
-        match self.edge.paces.judge(&mut pace, account, Instant::now()) {
-            Verdict::Pass => Ok(()),
-            Verdict::Refuse(_) => Err(told::TOO_FAST.to_owned()),
-            Verdict::Close => {
-                self.outbox.close(CloseCode::RATE_LIMITED);
-                Err(told::TOO_FAST.to_owned())
-            }
-        }
+/// How a session stands, where there is anything to tell.
+fn show(connection: &Connection, session: &v1::Session) {
+    if let Some(frame) = device::session_frame(session) {
+        connection.say(frame);
     }
+}
 
-    /// How a session stands, where there is anything to tell.
-    fn show(&self, session: &v1::Session) {
-        if let Some(frame) = device::session_frame(session) {
-            self.say(frame);
-        }
-    }
-
-    /// A full outbox closes itself.
-    fn say(&self, frame: Text) {
-        let _ = self.outbox.push(frame, Delivery::Reply);
-    }
+fn refuse(connection: &Connection, message: &str) {
+    metrics::counter!("chasqui_edge_refused_events_total", "dialect" => "device").increment(1);
+    connection.say(device::error(message));
 }
 
 /// Whom a token speaks for, with the account it opens as its tenant. That of a whole tenant is its staff's alone.
