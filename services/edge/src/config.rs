@@ -99,7 +99,7 @@ pub struct Config {
     /// What becomes of a connection too many: `evict_oldest` closes the person's oldest one, `refuse_new` the new one.
     /// Default `evict_oldest`.
     pub user_connections_policy: ConnectionPolicy,
-    /// The most events a reconnecting client is sent instead of being told to reload. Default 500.
+    /// The most events a reconnecting client is sent instead of being told to reload. Default 1,000.
     pub replay_events_max: u32,
     /// The most recent events a tenant's feed keeps to answer reconnecting clients by itself. Default 2,048.
     pub ring_events_max: usize,
@@ -144,7 +144,7 @@ impl Default for Config {
             sockets_max: 100_000,
             user_connections_max: 5,
             user_connections_policy: ConnectionPolicy::default(),
-            replay_events_max: 500,
+            replay_events_max: 1_000,
             ring_events_max: 2_048,
             linger_ms: 10_000,
             contact_subscriptions_max: 64,

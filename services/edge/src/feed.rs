@@ -53,7 +53,11 @@ pub(crate) enum Start {
     /// It has seen everything up to `since`, and this is what came after it.
     With { since: u64, history: History },
     /// It starts with these and then wants what happens.
-    Backlog(History),
+    Backlog {
+        history: History,
+        /// It had no cursor; otherwise the one it had cannot be honoured.
+        fresh: bool,
+    },
     /// It cannot be brought up to date: it starts now and is told so.
     Lost,
 }
@@ -282,7 +286,9 @@ impl Feed {
             Start::After(since) => match state.flow.log().after(since) {
                 Some(missed) => {
                     let missed: Vec<&Arc<Event>> = missed.collect();
-                    if missed.len() > self.replay_max as usize {
+                    // States are few, one a conversation and kind; what happened is what a client can be sent too much of.
+                    let happened = missed.iter().filter(|event| event.seq.is_some()).count();
+                    if happened > self.replay_max as usize {
                         member.greet(&state.greeting(head, false, false));
                         return Ok(0);
                     }
@@ -303,14 +309,14 @@ impl Feed {
                 deliver_merged(member, history, recent);
                 return Ok(since.max(covered_seq));
             }
-            Start::Backlog(history) => {
+            Start::Backlog { history, fresh } => {
                 let Some(recent) = state.flow.log().after(history.covered_seq) else {
-                    return Err(NotJoined::Behind(Start::Now));
+                    return Err(NotJoined::Behind(if fresh { Start::Now } else { Start::Lost }));
                 };
                 // The cursor of a client that leaves before it has seen the first of them must not lie behind it.
                 let first = history.events.first().and_then(|event| event.seq);
                 let seq = first.map_or(head, |first| first.saturating_sub(1));
-                member.greet(&state.greeting(seq, false, true));
+                member.greet(&state.greeting(seq, false, fresh));
                 let covered_seq = history.covered_seq;
                 deliver_merged(member, history, recent);
                 return Ok(covered_seq);
@@ -402,7 +408,7 @@ mod tests {
         assert_eq!(shown(Start::After(12)), [13, 14]);
         let history = || History { events: vec![event(9), event(12)], states: Vec::new(), covered_seq: 12 };
         assert_eq!(shown(Start::With { since: 8, history: history() }), [9, 12, 13, 14]);
-        assert_eq!(shown(Start::Backlog(history())), [9, 12, 13, 14]);
+        assert_eq!(shown(Start::Backlog { history: history(), fresh: true }), [9, 12, 13, 14]);
         assert_eq!(shown(Start::Now), [11, 12, 13, 14]);
     }
 }

@@ -173,23 +173,42 @@ impl Hub {
     async fn start(&self, scope: &Scope, feed: &Feed, wish: &Wish) -> Result<Start, Error> {
         Ok(match wish {
             Wish::Live => Start::Now,
-            Wish::Since(cursor) if *cursor.epoch != *feed.epoch() => Start::Lost,
+            Wish::Since(cursor) if *cursor.epoch != *feed.epoch() => self.lost(scope).await,
             Wish::Since(cursor) => Start::After(cursor.seq),
-            Wish::Undelivered => match self.undelivered(scope).await {
-                Ok(history) => Start::Backlog(history),
-                Err(error) => {
-                    metrics::counter!("chasqui_edge_backlogs_unread_total").increment(1);
-                    tracing::warn!(%error, "what waits for a contact cannot be read; it goes live without it");
-                    Start::Now
-                }
-            },
+            Wish::Undelivered => self.backlog(scope, true).await.unwrap_or(Start::Now),
         })
     }
 
+    /// Where a member starts whose cursor cannot be honoured. Staff load everything again; a contact has nowhere to load
+    /// from, and is shown what it has not certainly seen.
+    async fn lost(&self, scope: &Scope) -> Start {
+        match scope {
+            Scope::Tenant(_) => Start::Lost,
+            Scope::Contact(..) => self.backlog(scope, false).await.unwrap_or(Start::Lost),
+        }
+    }
+
+    /// What waits for a contact; `None` when it cannot be read, and the contact goes live without it.
+    async fn backlog(&self, scope: &Scope, fresh: bool) -> Option<Start> {
+        match self.undelivered(scope).await {
+            Ok(history) => Some(Start::Backlog { history, fresh }),
+            Err(error) => {
+                metrics::counter!("chasqui_edge_backlogs_unread_total").increment(1);
+                tracing::warn!(%error, "what waits for a contact cannot be read; it goes live without it");
+                None
+            }
+        }
+    }
+
     async fn since(&self, scope: &Scope, since: u64) -> Result<Start, Error> {
-        let _place = self.histories.acquire().await.expect("the semaphore is never closed");
+        let place = self.histories.acquire().await.expect("the semaphore is never closed");
         let read: Option<History> = self.historian().since(scope, since).await?;
-        Ok(read.map_or(Start::Lost, |history| Start::With { since, history }))
+        // What waits for a contact takes a place of its own.
+        drop(place);
+        Ok(match read {
+            Some(history) => Start::With { since, history },
+            None => self.lost(scope).await,
+        })
     }
 
     async fn undelivered(&self, scope: &Scope) -> Result<History, Error> {

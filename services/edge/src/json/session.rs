@@ -1,6 +1,7 @@
 //! A connected socket: one task writes what waits, obeys what is said, and beats.
 
 use std::{
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -100,9 +101,22 @@ impl<'a, D: JsonDialect> Session<'a, D> {
             Verdict::Refuse(why) => return self.reply(D::error(Code::RateLimited.as_str(), why)),
             Verdict::Close => return Err(CloseCode::RATE_LIMITED),
         }
-        match self.dialect.obey(text).await? {
+        match self.obeyed_beside_events(text).await? {
             Obeyed::Done => Ok(()),
             Obeyed::Refresh { token } => self.refresh(&token).await,
+        }
+    }
+
+    /// A command may wait for another service; events go on being written meanwhile.
+    async fn obeyed_beside_events(&mut self, text: &str) -> Result<Obeyed, CloseCode> {
+        let Self { dialect, outbox, socket, written, .. } = self;
+        let mut obeyed = pin!(dialect.obey(text));
+        loop {
+            tokio::select! {
+                biased;
+                obeyed = &mut obeyed => return obeyed,
+                () = outbox.ready() => flush(outbox, socket, written).await?,
+            }
         }
     }
 
@@ -125,19 +139,8 @@ impl<'a, D: JsonDialect> Session<'a, D> {
         self.outbox.push(frame, Delivery::Reply).map(drop).map_err(|_| CloseCode::SLOW_CONSUMER)
     }
 
-    /// Writes everything that waits, with one flush.
     async fn flush(&mut self) -> Result<(), CloseCode> {
-        if let Some(code) = self.outbox.drained() {
-            return Err(code);
-        }
-        let mut frames: Vec<Frame> = Vec::new();
-        let batch = self.outbox.take_batch(&mut frames);
-        // A pong comes back with what its ping carried: what stood before the ping has arrived.
-        if let Some(Batch { position, durable: true }) = batch {
-            frames.push(Frame::ping(position.to_be_bytes().to_vec()));
-        }
-        self.written = batch.map_or(self.written, |batch| batch.position);
-        written(&timeout(WRITE_WAIT, self.socket.write(&mut frames)).await)
+        flush(&self.outbox, self.socket, &mut self.written).await
     }
 
     fn confirm(&mut self, position: &[u8]) {
@@ -159,11 +162,26 @@ impl<'a, D: JsonDialect> Session<'a, D> {
         let heartbeat = if self.outbox.is_empty() { D::heartbeat(seq) } else { None };
         let mut frames: Vec<Frame> = heartbeat.map(Frame::text).into_iter().collect();
         frames.push(Frame::ping(Bytes::new()));
-        written(&timeout(WRITE_WAIT, self.socket.write(&mut frames)).await)
+        outcome(&timeout(WRITE_WAIT, self.socket.write(&mut frames)).await)
     }
 }
 
-fn written(result: &Result<Result<(), Error>, Elapsed>) -> Result<(), CloseCode> {
+/// Writes everything that waits, with one flush. `written` is the position of the last frame written.
+async fn flush(outbox: &Outbox, socket: &mut WebSocket, written: &mut u64) -> Result<(), CloseCode> {
+    if let Some(code) = outbox.drained() {
+        return Err(code);
+    }
+    let mut frames: Vec<Frame> = Vec::new();
+    let batch = outbox.take_batch(&mut frames);
+    // A pong comes back with what its ping carried: what stood before the ping has arrived.
+    if let Some(Batch { position, durable: true }) = batch {
+        frames.push(Frame::ping(position.to_be_bytes().to_vec()));
+    }
+    *written = batch.map_or(*written, |batch| batch.position);
+    outcome(&timeout(WRITE_WAIT, socket.write(&mut frames)).await)
+}
+
+fn outcome(result: &Result<Result<(), Error>, Elapsed>) -> Result<(), CloseCode> {
     match result {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) => Err(CloseCode::CLIENT_LEFT),

@@ -1,9 +1,15 @@
 //! Staff on the JSON WebSocket: who gets in, what they see, how they come back.
 
+use chasqui_kit::serve::Responder;
+use chasqui_proto::{
+    service::{CONVERSATIONS_MARK_READ, PERSISTENCE},
+    v1,
+};
 use chasqui_testkit::wait_for;
 use futures::StreamExt;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_util::sync::CancellationToken;
 
 use crate::cable::Cable;
 use crate::world::{Client, DEADLINE, Node, World, jwt};
@@ -299,4 +305,31 @@ async fn crm_27_frames_are_compressed_for_whoever_asks_and_only_then() {
     request.headers_mut().insert("sec-websocket-extensions", "permessage-deflate".parse().unwrap());
     let (_, answer) = tokio_tungstenite::connect_async(request).await.unwrap();
     assert!(answer.headers().get("sec-websocket-extensions").is_none(), "it is off by default");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happens_is_shown_while_a_command_waits_for_another_service() {
+    let world = World::start().await;
+    let node = Node::start(&world, "one", &[]).await;
+    let persistence =
+        Responder::start(&world.bus, PERSISTENCE, "played by the test", CancellationToken::new())
+            .await
+            .unwrap();
+    let (asked, mut was_asked) = tokio::sync::mpsc::channel(1);
+    let never = move |_: v1::MarkRead, _| {
+        let asked = asked.clone();
+        async move {
+            asked.send(()).await.unwrap();
+            std::future::pending::<Result<v1::Conversation, chasqui_edge::Error>>().await
+        }
+    };
+    persistence.endpoint(CONVERSATIONS_MARK_READ, never).await.unwrap();
+    let mut client = node.staff("default", None).await;
+    client.frame().await;
+    client.say(&json!({ "type": "mark_read", "data": { "conversation_id": "5491100000001" } })).await;
+    was_asked.recv().await.unwrap();
+    let seq = world.contact_writes("5491100000001", "hola").await;
+    // The next frame, and not the command's failure, which comes seconds later.
+    let frame = client.frame().await;
+    assert_eq!((&frame["type"], &frame["seq"]), (&json!("new_message"), &json!(seq)));
 }
