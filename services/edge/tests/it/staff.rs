@@ -1,6 +1,8 @@
 //! Staff on the JSON WebSocket: who gets in, what they see, how they come back.
 
-use chasqui_kit::serve::Responder;
+use std::time::{Duration, Instant};
+
+use chasqui_kit::{bus::NatsConfig, serve::Responder};
 use chasqui_proto::{
     service::{CONVERSATIONS_MARK_READ, PERSISTENCE},
     v1,
@@ -326,10 +328,12 @@ async fn what_happens_is_shown_while_a_command_waits_for_another_service() {
     persistence.endpoint(CONVERSATIONS_MARK_READ, never).await.unwrap();
     let mut client = node.staff("default", None).await;
     client.frame().await;
+    let begun = Instant::now();
     client.say(&json!({ "type": "mark_read", "data": { "conversation_id": "5491100000001" } })).await;
     was_asked.recv().await.unwrap();
     let seq = world.contact_writes("5491100000001", "hola").await;
-    // The next frame, and not the command's failure, which comes seconds later.
     let frame = client.frame().await;
     assert_eq!((&frame["type"], &frame["seq"]), (&json!("new_message"), &json!(seq)));
+    let command_wait = Duration::from_millis(NatsConfig::default().request_wait_ms);
+    assert!(begun.elapsed() < command_wait, "the command has not been given up yet");
 }
