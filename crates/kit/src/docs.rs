@@ -5,12 +5,13 @@
 mod bus;
 mod page;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use axum::{
     Json, Router,
+    extract::State,
     http::{HeaderValue, header},
-    response::{Html, IntoResponse},
+    response::{Html, IntoResponse, Response},
     routing::get,
 };
 use serde_json::{Map, Value, json};
@@ -18,13 +19,31 @@ use serde_json::{Map, Value, json};
 /// The page runs no script and loads nothing.
 const PAGE_POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'");
 
-/// What a service says of its routes.
-#[derive(Clone, Default)]
-pub struct Documentation {
-    /// An `OpenAPI` document with the service's `paths` and `components`.
+/// Documents about a service's routes, or about everything behind a door.
+#[derive(Clone, Debug, Default)]
+pub struct Documents {
+    /// An `OpenAPI` document with `paths` and `components`.
     pub openapi: Value,
-    /// An `AsyncAPI` document with the `channels`, `operations` and `components` of its sockets.
+    /// An `AsyncAPI` document with the `channels`, `operations` and `components` of sockets.
     pub asyncapi: Value,
+}
+
+/// How a service describes its routes. Written anew whenever somebody asks: the documents are megabytes in memory, and
+/// hardly ever read.
+#[derive(Clone)]
+pub struct Documentation(Arc<dyn Fn() -> Documents + Send + Sync>);
+
+impl Documentation {
+    /// What `write` says.
+    pub fn new(write: impl Fn() -> Documents + Send + Sync + 'static) -> Self {
+        Self(Arc::new(write))
+    }
+}
+
+impl Default for Documentation {
+    fn default() -> Self {
+        Self::new(Documents::default)
+    }
 }
 
 impl fmt::Debug for Documentation {
@@ -33,33 +52,34 @@ impl fmt::Debug for Documentation {
     }
 }
 
-/// Everything that is said of a door.
-struct Documents {
-    openapi: Value,
-    asyncapi: Value,
-}
-
 impl Documents {
     /// The documents of the probes and the bus, and of every part.
-    fn of<'a>(parts: impl Iterator<Item = &'a Documentation>) -> Self {
-        let (mut openapi, mut asyncapi) = (probes(), bus::asyncapi());
-        for part in parts {
-            merge(&mut openapi, &part.openapi);
-            merge(&mut asyncapi, &part.asyncapi);
+    fn of(parts: &[Documentation]) -> Self {
+        let mut whole = Self { openapi: probes(), asyncapi: bus::asyncapi() };
+        for Documentation(write) in parts {
+            let part = write();
+            merge(&mut whole.openapi, &part.openapi);
+            merge(&mut whole.asyncapi, &part.asyncapi);
         }
-        Self { openapi, asyncapi }
+        whole
     }
 }
 
 /// The routes of the documents.
-pub(crate) fn routes<'a>(parts: impl Iterator<Item = &'a Documentation>) -> Router {
-    let Documents { openapi, asyncapi } = Documents::of(parts);
-    let page = page::render(&openapi, &asyncapi);
-    let policy = [(header::CONTENT_SECURITY_POLICY, PAGE_POLICY)];
+pub(crate) fn routes(parts: Vec<Documentation>) -> Router {
     Router::new()
-        .route("/docs", get(async || (policy, Html(page)).into_response()))
-        .route("/docs/openapi.json", get(async || Json(openapi)))
-        .route("/docs/asyncapi.json", get(async || Json(asyncapi)))
+        .route("/docs", get(show_page))
+        .route("/docs/openapi.json", get(async |State(parts): Parts| Json(Documents::of(&parts).openapi)))
+        .route("/docs/asyncapi.json", get(async |State(parts): Parts| Json(Documents::of(&parts).asyncapi)))
+        .with_state(parts.into())
+}
+
+type Parts = State<Arc<[Documentation]>>;
+
+async fn show_page(State(parts): Parts) -> Response {
+    let Documents { openapi, asyncapi } = Documents::of(&parts);
+    let page = Html(page::render(&openapi, &asyncapi));
+    ([(header::CONTENT_SECURITY_POLICY, PAGE_POLICY)], page).into_response()
 }
 
 /// Adds a document to another: what both have as objects is joined, else the first one's stays.
@@ -120,13 +140,13 @@ mod tests {
 
     #[test]
     fn what_services_say_is_joined_and_nobody_overwrites_another() {
-        let part = |paths: Value| Documentation {
-            openapi: json!({ "info": "x", "paths": paths }),
-            ..Default::default()
+        let part = |paths: Value| {
+            let openapi = json!({ "info": "x", "paths": paths });
+            Documentation::new(move || Documents { openapi: openapi.clone(), ..Documents::default() })
         };
         let parts =
             [part(json!({ "/a": { "get": 1 } })), part(json!({ "/a": { "get": 2, "post": 3 }, "/b": {} }))];
-        let Documents { openapi, .. } = Documents::of(parts.iter());
+        let Documents { openapi, .. } = Documents::of(&parts);
         assert_eq!(openapi["paths"]["/a"], json!({ "get": 1, "post": 3 }));
         assert!(openapi["paths"]["/b"].is_object() && openapi["paths"]["/healthz"].is_object());
         assert_eq!(openapi["info"]["title"], "Chasqui over HTTP");

@@ -233,7 +233,8 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
 }
 
 fn whole(probes: &Router, mounts: &[Mount]) -> Router {
-    let bare = probes.clone().merge(docs::routes(mounts.iter().map(|mount| &mount.documentation)));
+    let bare =
+        probes.clone().merge(docs::routes(mounts.iter().map(|mount| mount.documentation.clone()).collect()));
     let merged = mounts.iter().fold(bare, |whole, mount| whole.merge(mount.routes.clone()));
     merged.fallback(unknown_path).method_not_allowed_fallback(wrong_method).layer(CatchPanicLayer::new())
 }

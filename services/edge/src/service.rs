@@ -9,7 +9,11 @@ use axum::{
     routing::get,
 };
 use chasqui_directory::Directory;
-use chasqui_kit::{Bus, Platform, docs::Documentation, stream};
+use chasqui_kit::{
+    Bus, Platform,
+    docs::{Documentation, Documents},
+    stream,
+};
 use chasqui_proto::{Tenant, subject::NodeToken, v1::EntryKind};
 use rand::Rng;
 use tokio::time::{Instant, Interval};
@@ -138,7 +142,8 @@ pub async fn run(config: Config, platform: Platform, stop: CancellationToken) ->
     let serving = tokio::spawn(peers.serve(inbox, clients.clone(), alone.clone()));
     let sockets = socket_routes(&edge).merge(clients.router());
     let sockets = sockets.layer(middleware::from_fn_with_state(handshakes, pace_handshakes));
-    let mounted = platform.door.mount_documented("edge", routes(&edge).merge(sockets), documentation());
+    let mounted =
+        platform.door.mount_documented("edge", routes(&edge).merge(sockets), Documentation::new(documents));
     let interval = Duration::from_millis(edge.config.canary_interval_ms);
     let watched = canary::watch(platform.bus, platform.health, platform.node, interval, stop.clone()).await;
     // The canary ends when the service is stopped, or with the reason why it cannot go on.
@@ -158,9 +163,9 @@ pub async fn run(config: Config, platform: Platform, stop: CancellationToken) ->
 }
 
 /// What `/docs` shows of the edge.
-fn documentation() -> Documentation {
+fn documents() -> Documents {
     let openapi = serde_json::to_value(openapi::document()).expect("a document is JSON");
-    Documentation { openapi, asyncapi: asyncapi::document() }
+    Documents { openapi, asyncapi: asyncapi::document() }
 }
 
 /// Closes the sockets of whoever is suspended while connected.

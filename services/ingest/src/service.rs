@@ -12,7 +12,12 @@ use axum::{
     response::Response,
 };
 use chasqui_directory::Directory;
-use chasqui_kit::{Bus, Platform, docs::Documentation, health::Health, stream};
+use chasqui_kit::{
+    Bus, Platform,
+    docs::{Documentation, Documents},
+    health::Health,
+    stream,
+};
 use chasqui_proto::v1::EntryKind;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -60,9 +65,11 @@ pub async fn run(config: Config, platform: Platform, stop: CancellationToken) ->
 
 /// What `/docs` shows of ingest.
 fn documentation(config: &Config) -> Documentation {
-    let document = openapi::document(config.whatsapp_webhook && config.verify_token.is_some());
-    let openapi = serde_json::to_value(document).expect("a document is JSON");
-    Documentation { openapi, ..Documentation::default() }
+    let has_handshake = config.whatsapp_webhook && config.verify_token.is_some();
+    Documentation::new(move || {
+        let openapi = serde_json::to_value(openapi::document(has_handshake)).expect("a document is JSON");
+        Documents { openapi, ..Documents::default() }
+    })
 }
 
 fn routes(
