@@ -78,6 +78,7 @@ fn every_payload_has_a_golden_file() {
         "Contact",
         "Context",
         "Count",
+        "Forgotten",
         "ForwardRequest",
         "Location",
         "Media",

@@ -1,16 +1,26 @@
 //! Publishing with the stream's acknowledgement, always.
 
-use std::time::Instant;
+use std::{
+    error::Error,
+    time::{Duration, Instant},
+};
 
 use async_nats::{
     HeaderMap,
-    jetstream::{context::PublishErrorKind, message::PublishMessage},
+    jetstream::{self, ErrorCode, context::PublishErrorKind, message::PublishMessage, publish::PublishAck},
 };
 use bytes::Bytes;
 use chasqui_proto::{Subject, header, subject};
 use prost::Name;
 
 use crate::{Bus, Code, TraceContext, error::Coded};
+
+/// How often a fact is published while the stream is still busy storing the same one from somebody else.
+const PUBLICATIONS_MAX: u32 = 6;
+
+/// The pause before such a fact is published again the first time; it doubles each time. In all 620 ms, many times what
+/// the replicas of a stream take to agree on a message.
+const IN_PROCESS_PAUSE: Duration = Duration::from_millis(20);
 
 /// A fact on its way to the stream.
 #[derive(Debug)]
@@ -101,12 +111,7 @@ impl Bus {
         }
         let began = Instant::now();
         let message = PublishMessage::build().payload(payload).headers(headers).message_id(id);
-        let sent = self.jetstream().send_publish(name.to_owned(), message).await;
-        let acknowledged = match sent {
-            Ok(acknowledgement) => acknowledgement.await,
-            Err(error) => Err(error),
-        };
-        match acknowledged {
+        match self.acknowledged(name, message).await {
             Ok(ack) => {
                 let noun = subject::parse(name).map_or("dlq", |parts| noun_of(parts.noun));
                 metrics::histogram!("chasqui_publish_ack_seconds", "noun" => noun).record(began.elapsed());
@@ -121,6 +126,37 @@ impl Bus {
             })),
         }
     }
+
+    /// Publishes until the stream has stored or refused the message.
+    async fn acknowledged(
+        &self,
+        name: &str,
+        message: PublishMessage,
+    ) -> Result<PublishAck, jetstream::context::PublishError> {
+        let mut pause = IN_PROCESS_PAUSE;
+        for _ in 1..PUBLICATIONS_MAX {
+            match self.acknowledgement(name, message.clone()).await {
+                Err(error) if is_in_process(&error) => tokio::time::sleep(pause).await,
+                answer => return answer,
+            }
+            pause *= 2;
+        }
+        self.acknowledgement(name, message).await
+    }
+
+    async fn acknowledgement(
+        &self,
+        name: &str,
+        message: PublishMessage,
+    ) -> Result<PublishAck, jetstream::context::PublishError> {
+        self.jetstream().send_publish(name.to_owned(), message).await?.await
+    }
+}
+
+/// Whether the same fact is being stored right now, which may still fail: it is neither stored nor a duplicate yet.
+fn is_in_process(error: &jetstream::context::PublishError) -> bool {
+    let refusal = error.source().and_then(|source| source.downcast_ref::<jetstream::Error>());
+    refusal.is_some_and(|refusal| refusal.error_code() == ErrorCode::STREAM_DUPLICATE_MESSAGE_CONFLICT)
 }
 
 fn count_failure(error: PublishError) -> PublishError {

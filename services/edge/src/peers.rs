@@ -64,9 +64,10 @@ impl NatsPeers {
         let subscribed = bus.client().subscribe(subject::edge_engineio(&name).as_str().to_owned()).await;
         let inbox = subscribed.map_err(|error| Error::Subscribe(error.to_string()))?;
         let tasks = TaskTracker::new();
-        let looking = bus.clone();
-        let look =
-            Box::new(move |name| -> BoxFuture<'static, Sign> { Box::pin(look(looking.clone(), name)) });
+        let (looking, own) = (bus.clone(), name.clone());
+        let look = Box::new(move |name, ids| -> BoxFuture<'static, Sign> {
+            Box::pin(look(looking.clone(), own.clone(), name, ids))
+        });
         let neighbours = Neighbours::new(look, tasks.clone());
         let peers = Self { bus: bus.clone(), name, neighbours, bridges: Arc::default(), tasks };
         Ok((Arc::new(peers), inbox))
@@ -75,10 +76,10 @@ impl NatsPeers {
     /// Carries a bridge to `neighbour` under `id`, once the other end has been told that id.
     fn carry(&self, id: String, neighbour: &NodeToken, segments: mpsc::Receiver<BridgeSegment>, end: Bridge) {
         let carrier = Carrier {
+            tie: self.neighbours.tie(neighbour, &id),
             id: id.clone(),
             bus: self.bus.clone(),
             name: self.name.clone(),
-            neighbour: self.neighbours.get(neighbour),
             segments,
             end,
             sequence: Sequence::default(),
@@ -111,11 +112,15 @@ impl NatsPeers {
         let kind = request.kind();
         let mut disruptions = self.bus.disruptions();
         disruptions.mark_unchanged();
-        let mut hanging = Hanging { peers: self, owner: &owner, id: request.id.clone(), told: false };
+        let id = request.id.clone();
+        let mut hanging = Hanging { peers: self, owner: &owner, id: id.clone(), told: false };
         let answer = select! {
+            // In this order: a request is tied once it is on its way, and an answer that is here counts.
+            biased;
             answer = send(&self.bus, &owner, request, limit) => answer.map_err(|error| outcome_of(&error)),
             // The answer may be among what was lost.
             _ = disruptions.changed() => Err(ForwardOutcome::Unspecified),
+            () = async { self.neighbours.tie(&owner, &id).cut().await } => Err(ForwardOutcome::Unspecified),
         };
         hanging.told = !matches!(answer, Err(ForwardOutcome::Unspecified));
         let (outcome, payload) = match answer {
@@ -135,7 +140,7 @@ impl NatsPeers {
 
     fn question(&self, kind: ForwardKind, session_id: &str, body: Bytes) -> ForwardRequest {
         let (id, node, session_id) = (random_id(), self.name.to_string(), session_id.to_owned());
-        ForwardRequest { id, kind: kind.into(), session_id, node, body }
+        ForwardRequest { id, kind: kind.into(), session_id, node, body, held: Vec::new() }
     }
 }
 
@@ -221,9 +226,10 @@ impl Drop for Entered<'_> {
     }
 }
 
-/// Whether a node is there.
-async fn look(bus: Bus, name: NodeToken) -> Sign {
-    let ping = ForwardRequest { kind: ForwardKind::Ping.into(), ..ForwardRequest::default() };
+/// Whether a node is there, and knows of what this one has to do with it.
+async fn look(bus: Bus, own: NodeToken, name: NodeToken, held: Vec<String>) -> Sign {
+    let node = own.to_string();
+    let ping = ForwardRequest { kind: ForwardKind::Ping.into(), node, held, ..ForwardRequest::default() };
     match send(&bus, &name, ping, ANSWER_WAIT).await {
         Ok(_) => Sign::There,
         Err(RequestError::NoResponders(_)) => Sign::Gone,

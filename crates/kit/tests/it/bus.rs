@@ -1,9 +1,9 @@
 //! Publishing, and a broker that goes and comes back.
 
-use chasqui_kit::{Code, Coded, publish::PublishError, stream};
+use chasqui_kit::{Bus, Code, Coded, bus::NatsConfig, publish::PublishError, stream};
 use chasqui_proto::{header, stream::MESSAGES, subject};
-use chasqui_testkit::wait_for;
-use futures::StreamExt;
+use chasqui_testkit::{NatsCluster, wait_for};
+use futures::{StreamExt, future::join_all};
 
 use crate::{DEADLINE, broker, conversation, fact, message, tenant};
 
@@ -22,6 +22,24 @@ async fn a_fact_published_twice_is_stored_and_repeated_once() {
     let ids = [live.next().await.unwrap(), live.next().await.unwrap()]
         .map(|message| message.headers.unwrap().get(header::ID).unwrap().to_string());
     assert_eq!(ids, ["first", "second"]);
+}
+
+#[tokio::test]
+async fn a_fact_that_several_publish_at_once_is_stored_once_and_each_is_told_so() {
+    let cluster = NatsCluster::start(3).await.unwrap();
+    let mut buses = Vec::new();
+    for url in cluster.urls() {
+        let config = NatsConfig { url, replicas: 3, ..NatsConfig::default() };
+        buses.push(Bus::connect("test", &config).await.unwrap());
+    }
+    stream::ensure_all(&buses[0]).await.unwrap();
+    for number in 0..200 {
+        let message = message(&number.to_string());
+        let stored = join_all(buses.iter().map(|bus| bus.publish(fact(&message)))).await;
+        let stored: Vec<_> = stored.into_iter().map(Result::unwrap).collect();
+        assert_eq!(stored.iter().filter(|stored| !stored.duplicate).count(), 1, "{number}: {stored:?}");
+        assert!(stored.iter().all(|stored| stored.seq == number + 1), "{number}: {stored:?}");
+    }
 }
 
 #[tokio::test]

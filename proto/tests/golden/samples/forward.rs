@@ -1,8 +1,8 @@
 //! What edge nodes say to each other about Engine.IO sessions.
 
 use chasqui_proto::v1::{
-    BridgeFrame, BridgeSegment, Forward, ForwardAnswer, ForwardKind, ForwardOutcome, ForwardRequest,
-    bridge_frame::Payload, forward::What,
+    BridgeFrame, BridgeSegment, Forgotten, Forward, ForwardAnswer, ForwardKind, ForwardOutcome,
+    ForwardRequest, bridge_frame::Payload, forward::What,
 };
 
 use super::{Sample, sample};
@@ -18,6 +18,8 @@ pub(crate) fn all() -> Vec<Sample> {
             "forward-answer",
             &ForwardAnswer { outcome: ForwardOutcome::Done.into(), payload: "42[\"hola\"]".to_owned() },
         ),
+        sample("forward-look", &Forward { what: Some(What::Request(look())) }),
+        sample("forward-forgotten", &Forward { what: Some(What::Forgotten(forgotten())) }),
     ]
 }
 
@@ -28,7 +30,21 @@ fn request() -> ForwardRequest {
         session_id: "bG9uZyBlbm91Z2g.a1b2c3d4-edge-1".to_owned(),
         node: "e5f6a7b8-edge-2".to_owned(),
         body: b"42[\"hola\"]".as_slice().into(),
+        held: Vec::new(),
     }
+}
+
+fn look() -> ForwardRequest {
+    ForwardRequest {
+        kind: ForwardKind::Ping.into(),
+        node: "e5f6a7b8-edge-2".to_owned(),
+        held: vec![REQUEST.to_owned()],
+        ..ForwardRequest::default()
+    }
+}
+
+fn forgotten() -> Forgotten {
+    Forgotten { node: "a1b2c3d4-edge-1".to_owned(), ids: vec![REQUEST.to_owned()] }
 }
 
 fn segment() -> BridgeSegment {

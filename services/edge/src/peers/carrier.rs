@@ -11,7 +11,7 @@ use prost::Message;
 use tokio::{select, sync::mpsc};
 
 use super::{
-    neighbours::Neighbour,
+    neighbours::Tie,
     segment,
     sequence::{Sequence, WINDOW},
 };
@@ -26,8 +26,8 @@ pub(super) struct Carrier {
     pub(super) bus: Bus,
     /// This node.
     pub(super) name: NodeToken,
-    /// The node at the other end, and whether it is still there.
-    pub(super) neighbour: Neighbour,
+    /// To the node at the other end.
+    pub(super) tie: Tie,
     /// What the other end sends; closed when it was too much.
     pub(super) segments: mpsc::Receiver<BridgeSegment>,
     pub(super) end: Bridge,
@@ -40,14 +40,14 @@ pub(super) struct Carrier {
 
 /// Why a bridge ends, from this end's point of view.
 enum End {
-    /// The other end has said so, or cannot be told.
+    /// The other end has said so, or cannot be told: it asks, and hears that the bridge is not here.
     Quiet,
     /// The other end must be told.
     Tell(BridgeSegment),
 }
 
 enum Happened {
-    NeighbourGone,
+    Cut,
     /// `None`: more than the window allows.
     Arrived(Option<BridgeSegment>),
     /// The engine took a piece.
@@ -84,7 +84,7 @@ impl Carrier {
             }
         }
         match self.wait().await {
-            Happened::NeighbourGone | Happened::Given { last: true } => Err(End::Quiet),
+            Happened::Cut | Happened::Given { last: true } => Err(End::Quiet),
             Happened::Arrived(segment) => self.arrived(segment),
             Happened::Given { last: false } => self.given().await,
             Happened::Said(carried) => {
@@ -96,12 +96,13 @@ impl Carrier {
     }
 
     async fn wait(&mut self) -> Happened {
-        let Self { neighbour, segments, end, unsent, undelivered, .. } = self;
+        let Self { tie, segments, end, unsent, undelivered, .. } = self;
         let (takes, gives) = (unsent.is_empty(), !undelivered.is_empty());
         select! {
             biased;
-            () = neighbour.gone() => Happened::NeighbourGone,
+            // Before the rest: the other end's last words may be here when it knows nothing of the bridge any more.
             segment = segments.recv() => Happened::Arrived(segment),
+            () = tie.cut() => Happened::Cut,
             permit = end.outgoing.reserve(), if gives => match (permit, undelivered.pop_front()) {
                 (Ok(permit), Some(carried)) => {
                     let last = matches!(carried, Carried::Closed(_));
@@ -130,10 +131,15 @@ impl Carrier {
             return Err(End::Quiet);
         }
         match self.sequence.arrive(segment.number, segment.received) {
-            Ok(true) => self.undelivered.push_back(segment::carried(segment)),
+            Ok(true) => {
+                if segment.closed {
+                    self.tie.rest();
+                }
+                self.undelivered.push_back(segment::carried(segment));
+            }
             Ok(false) => {}
             Err(gap) => {
-                tracing::warn!(error = %gap, neighbour = %self.neighbour, "a lent WebSocket is closed");
+                tracing::warn!(error = %gap, neighbour = %self.tie.neighbour(), "a lent WebSocket is closed");
                 return Err(End::Tell(segment::closed(None)));
             }
         }
@@ -161,18 +167,19 @@ impl Carrier {
         let segment = BridgeSegment { bridge, received, ..segment };
         let forward = Forward { what: Some(What::Segment(segment)) };
         // With this node as who to tell that the bridge is unknown there.
-        let (to, reply) = (subject::edge_engineio(self.neighbour.name()), subject::edge_engineio(&self.name));
+        let (to, reply) = (subject::edge_engineio(self.tie.neighbour()), subject::edge_engineio(&self.name));
         let sent = self.bus.client().publish_with_reply(
             to.as_str().to_owned(),
             reply.as_str().to_owned(),
             forward.encode_to_vec().into(),
         );
         select! {
+            biased;
             sent = sent => sent.map_err(|error| {
                 tracing::warn!(%error, "a segment was not sent; its WebSocket is closed");
                 End::Tell(segment::closed(None))
             }),
-            () = self.neighbour.gone() => Err(End::Quiet),
+            () = self.tie.cut() => Err(End::Quiet),
         }
     }
 }

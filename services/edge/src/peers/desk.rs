@@ -7,8 +7,11 @@ use std::{
 
 use async_nats::Subscriber;
 use chasqui_proto::{
-    subject::NodeToken,
-    v1::{BridgeSegment, Forward, ForwardAnswer, ForwardKind, ForwardOutcome, ForwardRequest, forward::What},
+    subject::{self, NodeToken},
+    v1::{
+        BridgeSegment, Forgotten, Forward, ForwardAnswer, ForwardKind, ForwardOutcome, ForwardRequest,
+        forward::What,
+    },
 };
 use futures::StreamExt;
 use prost::Message;
@@ -88,6 +91,9 @@ impl<P: Protocol> Desk<P> {
                     withdrawn.cancel();
                 }
             }
+            Some(What::Forgotten(Forgotten { node, ids })) => {
+                self.peers.neighbours.forgotten(&NodeToken::new(&node), &ids);
+            }
             Some(What::Segment(segment)) => self.segment(segment, message.reply),
             None => tracing::warn!("another node sent something this version does not know"),
         }
@@ -99,7 +105,7 @@ impl<P: Protocol> Desk<P> {
             ForwardKind::Poll => Question::Poll,
             ForwardKind::Post => Question::Post(request.body),
             ForwardKind::Bridge => return self.respond(reply, self.bridge(request)),
-            ForwardKind::Ping => return self.respond(reply, Ok(String::new())),
+            ForwardKind::Ping => return self.looked_at(reply, request),
             ForwardKind::Unspecified => return self.respond(reply, Err(Refusal::BadRequest)),
         };
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
@@ -110,10 +116,11 @@ impl<P: Protocol> Desk<P> {
         let (server, hanging, peers) = (self.server.clone(), self.hanging.clone(), self.peers.clone());
         self.peers.tasks.spawn(async move {
             let answer = withdrawn.run_until_cancelled(server.answer(&request.session_id, question)).await;
-            lock(&hanging).remove(&request.id);
             if let Some(answer) = answer {
                 peers.answer(reply, answer).await;
             }
+            // Not before the answer is on its way: who asks whether the request is known must have heard it by then.
+            lock(&hanging).remove(&request.id);
             drop(place);
         });
     }
@@ -144,6 +151,22 @@ impl<P: Protocol> Desk<P> {
             }
             (None, _) => {}
         }
+    }
+
+    /// Another node asks whether this one is there, and what of the ids it holds is not here.
+    fn looked_at(&self, reply: async_nats::Subject, request: ForwardRequest) {
+        let ForwardRequest { node, held: mut ids, .. } = request;
+        {
+            let (bridges, hanging) = (lock(&self.peers.bridges), lock(&self.hanging));
+            ids.retain(|id| !bridges.contains_key(id) && !hanging.contains_key(id));
+        }
+        if !ids.is_empty() {
+            let to = subject::edge_engineio(&NodeToken::new(&node));
+            let forgotten = Forgotten { node: self.peers.name.to_string(), ids };
+            let forward = Forward { what: Some(What::Forgotten(forgotten)) };
+            self.publish(to.as_str().into(), forward.encode_to_vec());
+        }
+        self.respond(reply, Ok(String::new()));
     }
 
     fn respond(&self, reply: async_nats::Subject, answer: Result<String, Refusal>) {

@@ -5,21 +5,34 @@ use std::time::Duration;
 use chasqui_edge::engineio::Settings;
 use chasqui_edge::socketio::DisconnectReason;
 use chasqui_kit::{Bus, bus::NatsConfig};
-use chasqui_testkit::NatsServer;
+use chasqui_proto::{
+    subject::{self, NodeToken},
+    v1::{Forgotten, Forward, ForwardAnswer, ForwardKind, ForwardOutcome, ForwardRequest, forward::What},
+};
+use chasqui_testkit::{NatsServer, wait_for};
+use futures::StreamExt;
+use prost::Message;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use tokio_tungstenite::connect_async;
 
+use crate::cable::Cable;
 use crate::echo::{DEADLINE, EchoServer, Seen};
 use crate::engineio::{close_code, say, text};
 use crate::proxy::{Choice, Proxy};
 use crate::socketio_client::Client;
 
+/// Time until a client knows that its session is not at the other end any more: a look every 2 s, and the way.
+const NOTICED: Duration = Duration::from_secs(4);
+
 const POLLING: &str = "EIO=4&transport=polling";
 
 /// Some nodes, each with a connection of its own to one broker, and a proxy.
 struct Nodes {
-    _nats: NatsServer,
+    nats: NatsServer,
+    /// The first node's way to the broker.
+    cable: Cable,
+    buses: Vec<Bus>,
     edges: Vec<EchoServer>,
     proxy: Proxy,
 }
@@ -27,15 +40,18 @@ struct Nodes {
 impl Nodes {
     async fn start(count: usize, choice: Choice, settings: Settings) -> Self {
         let nats = NatsServer::start().await.unwrap();
-        let broker = NatsConfig { url: nats.url(), ..NatsConfig::default() };
-        let mut edges = Vec::new();
+        let cable = Cable::to(nats.port()).await;
+        let (mut edges, mut buses) = (Vec::new(), Vec::new());
         for index in 0..count {
             let name = format!("edge-{index}");
+            let url = if index == 0 { format!("nats://{}", cable.address) } else { nats.url() };
+            let broker = NatsConfig { url, ..NatsConfig::default() };
             let bus = Bus::connect(&name, &broker).await.unwrap();
             edges.push(EchoServer::start_among(settings.clone(), &bus, &name).await);
+            buses.push(bus);
         }
         let addresses: Vec<_> = edges.iter().map(|node| node.address).collect();
-        Self { _nats: nats, proxy: Proxy::start(&addresses, choice).await, edges }
+        Self { nats, cable, buses, proxy: Proxy::start(&addresses, choice).await, edges }
     }
 
     fn client(&self, transports: &str) -> Client {
@@ -54,6 +70,16 @@ impl Nodes {
         let url = format!("{}/socket.io/?{POLLING}&sid={sid}", self.edges[node].url());
         let response = reqwest::Client::new().post(url).body(body).send().await.unwrap();
         (response.status().as_u16(), response.text().await.unwrap())
+    }
+
+    /// The first node loses its connection to the broker and has it again as soon as it can.
+    async fn jolt(&self) {
+        let mut disruptions = self.buses[0].disruptions();
+        self.cable.cut();
+        disruptions.changed().await.unwrap();
+        self.cable.mend();
+        wait_for(DEADLINE, "the connection", async || self.buses[0].is_connected().then_some(())).await;
+        self.buses[0].barrier().await.unwrap();
     }
 
     /// A polling session of the first node, joined by way of the second.
@@ -160,6 +186,87 @@ async fn when_the_owner_dies_its_clients_come_back_elsewhere() {
         arrive(&mut client).await;
         converse(&mut client).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_the_owners_connection_is_jolted_the_websockets_lent_to_it_are_closed_before_any_heartbeat() {
+    let nodes = Nodes::start(3, websockets_elsewhere, Settings::default()).await;
+    let mut client = nodes.client(r#"["polling","websocket"]"#);
+    let first = arrive(&mut client).await;
+    client.hears("upgrade").await;
+    converse(&mut client).await;
+    // After one question and its answer nothing is on the way that would tell the nodes of it.
+    client.tell(&json!({"emit": "ask", "arguments": [1], "ack": true}));
+    assert_eq!(client.hears("ack").await["arguments"], json!([1]));
+    nodes.jolt().await;
+    assert_eq!(nodes.edges[0].disconnected().await.as_str(), "transport close");
+    let told =
+        timeout(NOTICED, client.hears("disconnect")).await.expect("the client says nothing, yet is told");
+    assert_eq!(told["reason"], "transport close");
+    assert_ne!(arrive(&mut client).await, first);
+    converse(&mut client).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_get_whose_owner_knows_nothing_of_it_ends_before_any_heartbeat_and_others_go_on() {
+    let nodes = Nodes::start(1, in_turn, Settings::default()).await;
+    let owner = NodeToken::new("owner");
+    let broker = NatsConfig { url: nodes.nats.url(), ..NatsConfig::default() };
+    let bus = Bus::connect("owner", &broker).await.unwrap();
+    let subject = subject::edge_engineio(&owner).as_str().to_owned();
+    let mut inbox = bus.client().subscribe(subject).await.unwrap();
+    bus.barrier().await.unwrap();
+    let publish = async |subject: async_nats::Subject, payload: Vec<u8>| {
+        bus.client().publish(subject, payload.into()).await.unwrap();
+    };
+    let owns = async {
+        let (mut kept, mut looks) = (None, 0);
+        while let Some(message) = inbox.next().await {
+            let forward = Forward::decode(message.payload).unwrap();
+            let (Some(What::Request(request)), Some(reply)) = (forward.what, message.reply) else { continue };
+            let ForwardRequest { id, session_id, node, held, .. } = request.clone();
+            let done = ForwardAnswer { outcome: ForwardOutcome::Done.into(), payload: "2".to_owned() };
+            match request.kind() {
+                // As if the request, or its answer, had been lost.
+                ForwardKind::Poll if session_id.starts_with("lost") => {}
+                ForwardKind::Poll => kept = Some((id, reply)),
+                _ => {
+                    looks += 1;
+                    let (kept_id, kept_reply) = kept.clone().unwrap();
+                    let ids = held.into_iter().filter(|id| *id != kept_id).collect();
+                    let forgotten = Forgotten { node: owner.to_string(), ids };
+                    let forward = Forward { what: Some(What::Forgotten(forgotten)) };
+                    let asker = subject::edge_engineio(&NodeToken::new(&node));
+                    publish(asker.as_str().into(), forward.encode_to_vec()).await;
+                    publish(reply, done.encode_to_vec()).await;
+                    if looks == 2 {
+                        publish(kept_reply, done.encode_to_vec()).await;
+                    }
+                }
+            }
+        }
+    };
+    let (lost, kept) = (format!("{POLLING}&sid=lost.owner"), format!("{POLLING}&sid=kept.owner"));
+    let gets = async {
+        let kept = nodes.get(0, &kept);
+        let lost = async { timeout(NOTICED, nodes.get(0, &lost)).await.expect("it is noticed") };
+        tokio::join!(lost, kept)
+    };
+    let (lost, kept) = tokio::select! {
+        answers = gets => answers,
+        () = owns => panic!("the owner goes on"),
+    };
+    assert_eq!(lost, (400, r#"{"code":1,"message":"Session ID unknown"}"#.to_owned()));
+    assert_eq!(kept, (200, "2".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_get_that_hangs_at_its_owner_is_left_alone_by_the_looks() {
+    let settings = Settings { ping_interval: Duration::from_secs(5), ..Settings::default() };
+    let nodes = Nodes::start(2, in_turn, settings).await;
+    let sid = nodes.join().await;
+    // Longer than two looks.
+    assert_eq!(nodes.get(1, &format!("{POLLING}&sid={sid}")).await, (200, "2".to_owned()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
