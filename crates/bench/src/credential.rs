@@ -25,7 +25,9 @@ impl Credential {
     pub(crate) fn of_staff(&self, number: u32) -> anyhow::Result<String> {
         match self {
             Self::Token(token) => Ok(token.expose_secret().to_owned()),
-            Self::Secret(secret) => signed(secret, json!({ "sub": format!("bench-{number}"), "role": "staff" })),
+            Self::Secret(secret) => {
+                signed(secret, json!({ "sub": format!("bench-{number}"), "role": "staff" }))
+            }
         }
     }
 

@@ -52,7 +52,8 @@ mod tests {
 
     #[test]
     fn a_token_says_who_and_until_when() {
-        let token = Token { user: "u1".into(), tenant: Some("acme".into()), phone: None, staff: true, hours: 2 };
+        let token =
+            Token { user: "u1".into(), tenant: Some("acme".into()), phone: None, staff: true, hours: 2 };
         let text = sign(&"secret".into(), &token).unwrap();
         let claims =
             decode::<Value>(&text, &DecodingKey::from_secret(b"secret"), &Validation::new(Algorithm::HS256))
@@ -66,7 +67,8 @@ mod tests {
 
     #[test]
     fn a_tenant_that_cannot_exist_is_refused() {
-        let token = Token { user: "u1".into(), tenant: Some("*".into()), phone: None, staff: false, hours: 1 };
+        let token =
+            Token { user: "u1".into(), tenant: Some("*".into()), phone: None, staff: false, hours: 1 };
         assert!(sign(&"secret".into(), &token).is_err());
     }
 }

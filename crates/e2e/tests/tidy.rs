@@ -34,7 +34,10 @@ fn arrows_point_from_proto_to_kit_to_services_to_the_binary_to_the_stories() {
         ("chasqui-presence", below_services.to_vec()),
     ]);
     for service in SERVICES {
-        allowed.insert(service, [below_services, &["chasqui-directory", "chasqui-presence", "chasqui-websocket"]].concat());
+        allowed.insert(
+            service,
+            [below_services, &["chasqui-directory", "chasqui-presence", "chasqui-websocket"]].concat(),
+        );
     }
     let mut below_stories: Vec<&str> = allowed.keys().copied().collect();
     allowed.insert("chasqui", below_stories.clone());

@@ -190,11 +190,24 @@ impl Feed {
         if state.ended { None } else { state.flow.disturb() }
     }
 
+    /// Something may have gone past a while ago: what is to be read of the stream, while what comes is shown.
+    pub(crate) fn look(&self) -> Option<Missing> {
+        let mut state = self.state();
+        if state.ended { None } else { state.flow.look() }
+    }
+
     /// Takes what was read of the stream: how much of it was not known, and whether more is missing.
     pub(crate) fn mend(&self, events: &[Arc<Event>]) -> (usize, Option<Missing>) {
         let mut state = self.state();
         let State { flow, members, .. } = &mut *state;
         flow.mend(events, |event| show(members, event))
+    }
+
+    /// Takes what a look read of the stream: how much of it was not known.
+    pub(crate) fn add(&self, events: &[Arc<Event>]) -> usize {
+        let mut state = self.state();
+        let State { flow, members, .. } = &mut *state;
+        flow.add(events, |event| show(members, event))
     }
 
     /// Shows what is only worth knowing now to whoever is here.

@@ -95,6 +95,16 @@ impl Flow {
         Some(Missing { after: self.safe_seq })
     }
 
+    /// Something may have gone past a while ago: the stream is read again while what comes is shown as it comes. Whoever
+    /// has left since has a cursor beyond it anyway, and holding a busy tenant back would only end in a burst.
+    pub(crate) fn look(&mut self) -> Option<Missing> {
+        if let Some(held) = &mut self.held {
+            held.again = true;
+            return None;
+        }
+        Some(Missing { after: self.safe_seq })
+    }
+
     /// Takes what was read of the stream, shows what was not known of it, and then what was held back: how many were
     /// not known, and whether more is missing.
     pub(crate) fn mend(
@@ -104,6 +114,12 @@ impl Flow {
     ) -> (usize, Option<Missing>) {
         let mended = events.iter().filter(|event| self.take(event, &show)).count();
         (mended, self.release(&show))
+    }
+
+    /// Takes what a look read of the stream, shows what was not known of it: how much that was. What is held back for
+    /// another reason goes on waiting.
+    pub(crate) fn add(&mut self, events: &[Arc<Event>], show: impl Fn(&Arc<Event>)) -> usize {
+        events.iter().filter(|event| self.take(event, &show)).count()
     }
 
     /// Everything that was shown when this was last told came undisturbed, unless something is missing.

@@ -141,16 +141,16 @@ impl Hub {
                     if changed.is_err() {
                         break;
                     }
-                    self.disturb("disturbed");
+                    self.disturb();
                     second_look = Some(Instant::now() + SECOND_LOOK_AFTER);
                 }
                 Some(_) = next(&mut elections) => {
-                    self.disturb("disturbed");
+                    self.disturb();
                     second_look = Some(Instant::now() + SECOND_LOOK_AFTER);
                 }
                 () = at(second_look) => {
                     second_look = None;
-                    self.disturb("second_look");
+                    self.each_feed(|feeds, feed| self.repairs.look(feeds, feed));
                 }
                 _ = sweep.tick() => {
                     sweeps += 1;
@@ -292,13 +292,17 @@ impl Hub {
     }
 
     /// Something may have gone past every feed.
-    fn disturb(&self, reason: &'static str) {
+    fn disturb(&self) {
+        self.each_feed(|feeds, feed| {
+            let missing = feed.disturb();
+            self.repairs.start(feeds, feed, missing, "disturbed");
+        });
+    }
+
+    fn each_feed(&self, act: impl Fn(&Arc<Feeds>, Arc<Feed>)) {
         let tenants: Vec<Arc<Feeds>> = self.tenants().values().cloned().collect();
         for feeds in tenants {
-            for feed in feeds.all(Audience::Everyone) {
-                let missing = feed.disturb();
-                self.repairs.start(&feeds, feed, missing, reason);
-            }
+            feeds.all(Audience::Everyone).into_iter().for_each(|feed| act(&feeds, feed));
         }
     }
 

@@ -20,6 +20,9 @@ const REPAIR_EVENTS_MAX: usize = 20_000;
 /// The pause before a repair that failed is tried again.
 const REPAIR_PAUSE: Duration = Duration::from_millis(250);
 
+/// Why a feed that stands still is looked at again.
+const SECOND_LOOK: &str = "second_look";
+
 /// Repairs feeds, each by a task that ends with the repair.
 #[derive(Debug)]
 pub(crate) struct Repairs {
@@ -45,6 +48,26 @@ impl Repairs {
         if let Some(missing) = missing {
             let (repairs, feeds) = (self.clone(), feeds.clone());
             self.tasks.spawn(async move { repairs.repair(&feeds, &feed, missing, reason).await });
+        }
+    }
+
+    /// Looks whether something went past a feed a while ago; what comes meanwhile is shown as it comes.
+    pub(crate) fn look(self: &Arc<Self>, feeds: &Arc<Feeds>, feed: Arc<Feed>) {
+        if let Some(missing) = feed.look() {
+            let (repairs, feeds) = (self.clone(), feeds.clone());
+            self.tasks.spawn(async move { repairs.look_from(&feeds, &feed, missing).await });
+        }
+    }
+
+    async fn look_from(&self, feeds: &Feeds, feed: &Feed, mut missing: Missing) {
+        while let Some(tail) = self.read(feed, &missing, SECOND_LOOK).await {
+            let events: Vec<_> = tail.events.into_iter().filter_map(|event| feeds.place(event)).collect();
+            metrics::counter!("chasqui_edge_mended_events_total", "reason" => SECOND_LOOK)
+                .increment(feed.add(&events) as u64);
+            match events.last().and_then(|event| event.seq) {
+                Some(last) if tail.truncated => missing.after = last,
+                _ => return,
+            }
         }
     }
 

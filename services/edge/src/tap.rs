@@ -89,8 +89,7 @@ impl Pump {
                 () = &mut second_look, if !has_looked => {
                     has_looked = true;
                     for feed in self.fed(Audience::Everyone) {
-                        let missing = feed.disturb();
-                        self.repairs.start(&self.feeds, feed, missing, "second_look");
+                        self.repairs.look(&self.feeds, feed);
                     }
                 }
             }

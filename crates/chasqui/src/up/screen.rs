@@ -44,7 +44,8 @@ async fn look(port: u16) -> anyhow::Result<String> {
 /// The screen.
 pub(crate) fn text(plan: &Plan, configuration: &Configuration, servers: &Servers) -> anyhow::Result<String> {
     let secret = configuration.edge.jwt_secret.as_ref().context("the configuration was checked")?;
-    let options = Token { user: "dev".to_owned(), tenant: None, phone: None, staff: true, hours: TOKEN_HOURS };
+    let options =
+        Token { user: "dev".to_owned(), tenant: None, phone: None, staff: true, hours: TOKEN_HOURS };
     let token = token::sign(secret, &options)?;
     let key = configuration.ingest.api_key.as_ref().map_or("(none needed)", |key| key.expose_secret());
     let front = plan.front();
