@@ -105,7 +105,8 @@ async fn services_may_do_their_work() -> Result<()> {
 
     let (whatsapp, mut refused) = connect(&nats, "whatsapp").await?;
     let mut opened = whatsapp.subscribe("whatsapp.sessions.open").await?;
-    whatsapp.flush().await?;
+    // A flush is no barrier; an answer on the same connection is one.
+    jetstream::new(whatsapp.clone()).get_stream("MESSAGES").await?;
     let answering = async {
         let question = opened.next().await.context("the edge asks")?;
         anyhow::Ok(whatsapp.publish(question.reply.context("it wants an answer")?, "opened".into()).await?)
@@ -118,7 +119,7 @@ async fn services_may_do_their_work() -> Result<()> {
     {
         whatsapp.publish(told, "".into()).await?;
     }
-    whatsapp.flush().await?;
+    jetstream::new(whatsapp.clone()).get_stream("MESSAGES").await?;
     assert_eq!(refused.try_recv().ok(), None, "it may tell all of this");
 
     let (operator, _) = connect(&nats, "operator").await?;
