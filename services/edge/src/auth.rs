@@ -1,6 +1,7 @@
 //! Who a client is: a signed token, and what the directory knows of the user it names.
 
 mod authenticator;
+mod bearer;
 mod claims;
 mod gate;
 mod identity;
@@ -11,6 +12,7 @@ mod leases;
 
 use authenticator::Authenticator;
 
+pub(crate) use bearer::bearer;
 pub(crate) use gate::Gate;
 pub(crate) use identity::{Agent, Identity};
 pub(crate) use key::read_pem;

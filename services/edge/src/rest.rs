@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    auth::Identity,
+    auth::{Identity, bearer},
     dialect::view::{ConversationView, MessageView},
     error::Error,
     service::Edge,
@@ -139,16 +139,14 @@ async fn list_messages(
     Ok(Json(MessagePage { success: true, messages, next: next(&page.next) }).into_response())
 }
 
-fn next(cursor: &str) -> Option<&str> {
+/// The cursor of the next page, where there is one.
+pub(crate) fn next(cursor: &str) -> Option<&str> {
     (!cursor.is_empty()).then_some(cursor)
 }
 
 async fn staff(edge: &Edge, headers: &HeaderMap) -> Result<Identity, Error> {
-    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = given
-        .and_then(|value| value.strip_prefix("Bearer ").or_else(|| value.strip_prefix("bearer ")))
-        .ok_or(Error::Unauthorized("the header `Authorization: Bearer <token>` is missing"))?;
-    let identity = edge.gate.identify(token.trim()).await?;
+    let missing = Error::Unauthorized("the header `Authorization: Bearer <token>` is missing");
+    let identity = edge.gate.identify(bearer(headers).ok_or(missing)?).await?;
     edge.admits_staff(&identity)?;
     Ok(identity)
 }

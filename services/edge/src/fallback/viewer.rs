@@ -1,12 +1,12 @@
 //! Who is shown events without a socket, and which.
 
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use chasqui_proto::v1::{self, Status};
 use chasqui_websocket::Text;
 use serde::Serialize;
 
 use crate::{
-    auth::Identity,
+    auth::{Identity, bearer},
     dialect::{Dialect, view::MessageView},
     error::Error,
     event::{Event, Fact},
@@ -75,10 +75,7 @@ pub(super) async fn admit(
     headers: &HeaderMap,
     in_query: Option<&str>,
 ) -> Result<Admitted, Error> {
-    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let bearer =
-        given.and_then(|value| value.strip_prefix("Bearer ").or_else(|| value.strip_prefix("bearer ")));
-    let token = bearer
+    let token = bearer(headers)
         .or(in_query)
         .ok_or(Error::Unauthorized("a token is needed: `Authorization: Bearer <token>` or ?token=<token>"))?;
     let identity = edge.gate.identify(token.trim()).await?;

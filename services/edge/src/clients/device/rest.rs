@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Json,
     extract::{Query, State, rejection::QueryRejection},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
 use chasqui_kit::{Code, Coded, TraceContext};
@@ -20,12 +20,14 @@ use utoipa::IntoParams;
 
 use super::{Owner, account::is_of_another_session, open_session, owner, told};
 use crate::{
+    auth::bearer,
     dialect::device::{DeviceConversation, DeviceMessage},
     error::Error,
     event::{Event, Fact},
     feed::{Greeting, Member},
     hub::Wish,
     openapi as docs,
+    rest::next,
     scope::Scope,
     service::Edge,
 };
@@ -125,14 +127,11 @@ fn answer(result: Result<Value, Refused>) -> Response {
 }
 
 async fn authorized(edge: &Edge, headers: &HeaderMap) -> Result<Owner, Refused> {
-    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token =
-        given.and_then(|value| value.strip_prefix("Bearer ").or_else(|| value.strip_prefix("bearer ")));
-    let Some(token) = token else {
+    let Some(token) = bearer(headers) else {
         let message = "Falta el encabezado Authorization: Bearer <token>".to_owned();
         return Err(Refused(StatusCode::UNAUTHORIZED, message));
     };
-    owner(edge, token.trim()).await.map_err(|message| {
+    owner(edge, token).await.map_err(|message| {
         let unavailable = message == told::NO_SERVICE;
         Refused(if unavailable { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::UNAUTHORIZED }, message)
     })
@@ -227,10 +226,6 @@ async fn list_messages(edge: &Edge, headers: &HeaderMap, asked: Asked) -> Result
     let stored = page.messages.iter().rev().filter_map(|stored| stored.message.as_ref());
     let messages: Vec<_> = stored.map(DeviceMessage::new).collect();
     Ok(json!({ "success": true, "messages": messages, "next": next(&page.next) }))
-}
-
-fn next(cursor: &str) -> Option<&str> {
-    (!cursor.is_empty()).then_some(cursor)
 }
 
 fn bounds(asked: Asked) -> Result<(Option<String>, u32, String), Refused> {
