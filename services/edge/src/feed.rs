@@ -302,8 +302,7 @@ impl Feed {
                     // States are few, one a conversation and kind; what happened is what a client can be sent too much of.
                     let happened = missed.iter().filter(|event| event.seq.is_some()).count();
                     if happened > self.replay_max as usize {
-                        member.greet(&state.greeting(head, false, false));
-                        return Ok(0);
+                        return Err(NotJoined::Behind(Start::Lost));
                     }
                     member.greet(&state.greeting(since, true, false));
                     for event in missed {

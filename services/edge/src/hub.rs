@@ -116,6 +116,7 @@ impl Hub {
                 Ok(membership) => return Ok(membership),
                 Err(NotJoined::Ended(same)) => start = Some(same),
                 Err(NotJoined::Behind(Start::After(since))) => start = Some(self.since(scope, since).await?),
+                Err(NotJoined::Behind(Start::Lost)) => start = Some(self.lost(scope).await),
                 Err(NotJoined::Behind(_)) => {}
             }
         }

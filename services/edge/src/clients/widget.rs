@@ -138,16 +138,9 @@ async fn show(
     stay: &Stay,
     earlier: &Earlier,
 ) -> Result<(Arc<Screen>, Membership), Error> {
-    let offset = earlier.recovery.as_ref().and_then(|recovery| recovery.offset.as_deref()?.parse().ok());
-    if let (None, Some(offset)) = (&earlier.cursor, offset) {
-        let screen = Screen::new(outbox.clone(), stay, true);
-        let membership = edge.hub.join(scope, screen.clone(), &Wish::Since(offset)).await?;
-        if screen.shown().is_some() {
-            return Ok((screen, membership));
-        }
-    }
-    let screen = Screen::new(outbox.clone(), stay, false);
-    let wish = earlier.cursor.clone().map_or(Wish::Undelivered, Wish::Since);
+    let offset = || earlier.recovery.as_ref().and_then(|recovery| recovery.offset.as_deref()?.parse().ok());
+    let screen = Screen::new(outbox.clone(), stay);
+    let wish = earlier.cursor.clone().or_else(offset).map_or(Wish::Undelivered, Wish::Since);
     let membership = edge.hub.join(scope, screen.clone(), &wish).await?;
     Ok((screen, membership))
 }

@@ -26,8 +26,6 @@ const UNCONFIRMED_MAX: usize = 4_096;
 #[derive(Debug)]
 pub(super) struct Screen {
     outbox: Arc<Outbox>,
-    /// It shows nothing unless everything since the client's offset follows.
-    only_recovered: bool,
     /// Whom the client comes back as.
     session: Ticket,
     /// What it was greeted with.
@@ -39,14 +37,14 @@ pub(super) struct Screen {
 impl Member for Screen {
     fn greet(&self, greeting: &Greeting) {
         let _ = self.greeting.set(greeting.clone());
-        if self.shown().is_some() {
-            let _ = self.outbox.push(widget::session(greeting, &self.session.to_string()), Delivery::Reply);
-        }
+        let _ = self.outbox.push(widget::session(greeting, &self.session.to_string()), Delivery::Reply);
     }
 
     fn deliver(&self, event: &Arc<Event>) {
         let Some(frame) = event.frame(Dialect::Widget) else { return };
-        let (Fact::Message { message, .. }, Some(greeting)) = (&event.fact, self.shown()) else { return };
+        let (Fact::Message { message, .. }, Some(greeting)) = (&event.fact, self.greeting.get()) else {
+            return;
+        };
         let frame = match (event.seq, frame.as_text()) {
             (Some(seq), Some(text)) => {
                 with_offset(text, &Cursor { epoch: greeting.epoch.clone(), seq }.to_string()).into()
@@ -71,14 +69,9 @@ impl Member for Screen {
 }
 
 impl Screen {
-    pub(super) fn new(outbox: Arc<Outbox>, stay: &Stay, only_recovered: bool) -> Arc<Self> {
+    pub(super) fn new(outbox: Arc<Outbox>, stay: &Stay) -> Arc<Self> {
         let (greeting, unconfirmed) = (OnceLock::new(), Mutex::default());
-        Arc::new(Self { outbox, only_recovered, session: stay.ticket(), greeting, unconfirmed })
-    }
-
-    /// The greeting, if what follows it is shown.
-    pub(super) fn shown(&self) -> Option<&Greeting> {
-        self.greeting.get().filter(|greeting| greeting.recovered || !self.only_recovered)
+        Arc::new(Self { outbox, session: stay.ticket(), greeting, unconfirmed })
     }
 
     /// The pid for the client: the one it brought, if it is of this session and everything it missed follows.
