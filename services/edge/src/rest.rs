@@ -78,7 +78,7 @@ type Asked = Result<Query<Page>, QueryRejection>;
         (status = 200, description = "A page of them", body = ConversationPage),
         (status = 400, description = "A parameter is wrong", body = Refusal),
         (status = 401, description = "The token is missing or refused", body = Refusal),
-        (status = 403, description = "The token is a contact's, or its user no active agent", body = Refusal),
+        (status = 403, description = "The token is a contact's, or its user is not staff", body = Refusal),
         (status = 503, description = "The store is away; try again", body = Refusal),
     )
 )]
@@ -98,7 +98,7 @@ pub(crate) async fn conversations(
         (status = 200, description = "A page of them", body = MessagePage),
         (status = 400, description = "A parameter is wrong", body = Refusal),
         (status = 401, description = "The token is missing or refused", body = Refusal),
-        (status = 403, description = "The token is a contact's, or its user no active agent", body = Refusal),
+        (status = 403, description = "The token is a contact's, or its user is not staff", body = Refusal),
         (status = 404, description = "The tenant has no such conversation", body = Refusal),
         (status = 503, description = "The store is away; try again", body = Refusal),
     )

@@ -69,7 +69,7 @@ pub(crate) struct Answer {
         (status = 200, description = "What happened, perhaps nothing, and the next cursor", body = Answer),
         (status = 400, description = "A parameter is wrong", body = rest::Refusal),
         (status = 401, description = "The token is missing or refused", body = rest::Refusal),
-        (status = 403, description = "The user is no active agent, where only those are admitted", body = rest::Refusal),
+        (status = 403, description = "The user is not staff", body = rest::Refusal),
         (status = 503, description = "The node is full, stops, or cannot read the stream; try again", body = rest::Refusal),
     )
 )]

@@ -73,7 +73,7 @@ type Asked = Result<Query<Parameters>, QueryRejection>;
         (status = 200, description = "The stream", content_type = "text/event-stream", body = String),
         (status = 400, description = "A parameter is wrong", body = rest::Refusal),
         (status = 401, description = "The token is missing or refused", body = rest::Refusal),
-        (status = 403, description = "The page's origin may not connect, or the user is no active agent", body = rest::Refusal),
+        (status = 403, description = "The page's origin may not connect, or the user is not staff", body = rest::Refusal),
         (status = 429, description = "The user has too many open connections", body = rest::Refusal),
         (status = 503, description = "The node is full, stops, or cannot read the stream; try again", body = rest::Refusal),
     )
