@@ -4,7 +4,7 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=chasqui");
-    let files = ["message", "state", "query", "presence", "directory", "forward"]
+    let files = ["message", "state", "query", "presence", "directory", "forward", "whatsapp", "webhook"]
         .map(|name| format!("chasqui/v1/{name}.proto"));
     let mut compiler = protox::Compiler::new(["."])?;
     compiler.include_imports(true).open_files(files)?;
@@ -13,6 +13,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     prost_build::Config::new()
         .bytes([
             ".chasqui.v1.Message.raw",
+            ".chasqui.v1.Message.fallback",
+            ".chasqui.v1.LinkAnswer.content",
             ".chasqui.v1.MessageStatus.raw",
             ".chasqui.v1.ProviderNotice.raw",
             ".chasqui.v1.Announcement.data",

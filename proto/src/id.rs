@@ -11,6 +11,9 @@ const MESSAGE_NAMESPACE: Uuid = Uuid::from_u128(0x7c1d_6f0e_52a4_4b8e_9d31_0b6a_
 const CONVERSATION_NAMESPACE: Uuid = Uuid::from_u128(0x7c1d_6f0e_52a4_4b8e_9d31_0b6a_4f2e_9a02);
 const FACT_NAMESPACE: Uuid = Uuid::from_u128(0x7c1d_6f0e_52a4_4b8e_9d31_0b6a_4f2e_9a03);
 
+/// What ids begin with that clients of the Cloud API are told. WhatsApp's own have base64 after `wamid.`, which has no `_`.
+const WAMID_PREFIX: &str = "wamid.chasqui_";
+
 /// JavaScript holds integers exactly up to 2^53.
 const NUMBER_BITS: u32 = 53;
 
@@ -22,6 +25,16 @@ impl MessageId {
     /// The id of a message that its provider named: the same for every delivery of it.
     pub fn of_provider(tenant: &Tenant, provider_id: &str) -> Self {
         Self(Uuid::new_v5(&MESSAGE_NAMESPACE, format!("{tenant}/{provider_id}").as_bytes()))
+    }
+
+    /// The id as clients of the Cloud API are told it, since WhatsApp's own is not known when they are answered.
+    pub fn to_wamid(self) -> String {
+        format!("{WAMID_PREFIX}{}", self.0.simple())
+    }
+
+    /// The message that a client of the Cloud API means, where it was told our id of it.
+    pub fn of_wamid(wamid: &str) -> Option<Self> {
+        wamid.strip_prefix(WAMID_PREFIX)?.parse().ok().map(Self)
     }
 
     /// The id of a message that begins here; ordered by time.
@@ -91,6 +104,14 @@ mod tests {
             "e53cc160-2dac-516e-8075-0e1dfd1ae3e6"
         );
         assert_eq!(fact_id(&["a", "b"]).to_string(), "0ccc3c6c-0d67-578e-ba28-43109c020d32");
+    }
+
+    #[test]
+    fn a_client_of_the_cloud_api_names_our_message_by_what_it_was_told() {
+        let id = MessageId::now();
+        assert_eq!(MessageId::of_wamid(&id.to_wamid()), Some(id));
+        assert_eq!(MessageId::of_wamid("wamid.HBgNNTQ5MTEwMDAwMDAwMRUCABIYFDNBMzQ="), None);
+        assert_eq!(MessageId::of_wamid("wamid.chasqui_"), None);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The names of enum values outside the bus: in JSON, in the database, in logs.
 
 use crate::v1::{
-    AgentStatus, AliasKind, BotState, CampaignStatus, ChannelKind, ChatStatus, Direction, EntryKind,
-    MessageType, PersonKind, SenderType, SessionStatus, Status,
+    AgentStatus, AliasKind, BotState, CampaignStatus, ChannelKind, ChatStatus, DeliveryOutcome, Direction,
+    EntryKind, ListenerFormat, MessageType, PersonKind, Priority, SendState, SenderType, SessionStatus,
+    Status,
 };
 
 macro_rules! names {
@@ -65,5 +66,17 @@ names! {
     /// The name of a kind of directory entry.
     EntryKind {
         Unspecified = "", Tenant = "tenant", User = "user", Agent = "agent", ApiKey = "api_key", Number = "number",
+        Listener = "listener",
     }
+    /// `reply`, `transactional` or `campaign`.
+    Priority { Unspecified = "", Reply = "reply", Transactional = "transactional", Campaign = "campaign" }
+    /// Where a message stands with the owner of its number.
+    SendState {
+        Unspecified = "", Waiting = "waiting", Sending = "sending", Uncertain = "uncertain", Accepted = "accepted",
+        Failed = "failed",
+    }
+    /// How a listener wants its events.
+    ListenerFormat { Unspecified = "", Client = "client", Chasqui = "chasqui", CloudApi = "cloud_api" }
+    /// How an attempt of a delivery ended.
+    DeliveryOutcome { Unspecified = "", Delivered = "delivered", Retrying = "retrying", Failed = "failed" }
 }

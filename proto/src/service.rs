@@ -93,3 +93,33 @@ pub const SESSIONS_OPEN: Endpoint<v1::OpenSession, v1::Session> =
 /// Logs a session out. Answers with the state after it.
 pub const SESSIONS_CLOSE: Endpoint<v1::CloseSession, v1::Session> =
     Endpoint::new(WHATSAPP, "whatsapp.sessions.close");
+/// A session as it stands, or the tenant's default one.
+pub const SESSIONS_GET: Endpoint<v1::GetSession, v1::Session> =
+    Endpoint::new(WHATSAPP, "whatsapp.sessions.get");
+/// Tells a contact that its message was read, and that an answer is being written.
+pub const WHATSAPP_READ: Endpoint<v1::ReadMessage, v1::MessageRead> =
+    Endpoint::new(WHATSAPP, "whatsapp.messages.read");
+/// Brings a file of the provider into the media store, unless it is there.
+pub const MEDIA_FETCH: Endpoint<v1::FetchMedia, v1::StoredMedia> =
+    Endpoint::new(WHATSAPP, "whatsapp.media.fetch");
+
+/// The micro service of the connectors of linked devices.
+pub const LINKED: &str = "linked";
+
+/// A connector takes a session, or has it already.
+pub const LINKS_START: Endpoint<v1::StartLink, v1::LinkStarted> =
+    Endpoint::new(LINKED, "linked.sessions.start");
+
+/// The micro service that brings events to listeners.
+pub const WEBHOOKS: &str = "webhooks";
+
+/// Brings events to a listener once more.
+pub const DELIVERIES_REPLAY: Endpoint<v1::ReplayDeliveries, v1::DeliveriesReplayed> =
+    Endpoint::new(WEBHOOKS, "webhooks.deliveries.replay");
+/// Sends a listener a made-up event and tells how it went.
+pub const LISTENERS_TEST: Endpoint<v1::TestListener, v1::DeliveryAttempt> =
+    Endpoint::new(WEBHOOKS, "webhooks.listeners.test");
+
+/// What was delivered to a listener, newest first.
+pub const DELIVERIES_LIST: Endpoint<v1::ListDeliveries, v1::DeliveryPage> =
+    Endpoint::new(PERSISTENCE, "persistence.deliveries.list");

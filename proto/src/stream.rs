@@ -19,6 +19,21 @@ pub struct Stream {
     pub duplicate_window_secs: u64,
     /// Whether each stored message is repeated under `live.`.
     pub republish: bool,
+    /// Whether it is a queue: what is acknowledged is gone, each message has one consumer, and messages may be due later.
+    pub is_queue: bool,
+}
+
+/// A KV bucket. Replicas come from configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bucket {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is, for people who list buckets.
+    pub description: &'static str,
+    /// How long it keeps a value, seconds; `None` is for ever.
+    pub age_max_secs: Option<u64>,
+    /// Whether a single value may end earlier.
+    pub has_ttls: bool,
 }
 
 /// Where a stored fact of any subject is repeated.
@@ -33,6 +48,7 @@ pub const MESSAGES: Stream = Stream {
     age_max_secs: Some(7 * 24 * 3600),
     duplicate_window_secs: 20 * 60,
     republish: true,
+    is_queue: false,
 };
 
 /// What is: the newest state of each thing.
@@ -48,11 +64,13 @@ pub const STATE: Stream = Stream {
         "appointments.updated.>",
         "payments.updated.>",
         "chats.updated.>",
+        "listeners.updated.>",
     ],
     per_subject_max: Some(1),
     age_max_secs: None,
     duplicate_window_secs: 2 * 60,
     republish: true,
+    is_queue: false,
 };
 
 /// What could not be handled, with the reason in its headers.
@@ -64,10 +82,47 @@ pub const DLQ: Stream = Stream {
     age_max_secs: Some(30 * 24 * 3600),
     duplicate_window_secs: 20 * 60,
     republish: false,
+    is_queue: false,
+};
+
+/// Messages that wait to be handed to a provider.
+pub const OUTBOX: Stream = Stream {
+    name: "OUTBOX",
+    description: "Messages that wait for the owner of their WhatsApp number to send them",
+    subjects: &["sends.due.>", "sends.later.>"],
+    per_subject_max: None,
+    age_max_secs: None,
+    duplicate_window_secs: 20 * 60,
+    republish: false,
+    is_queue: true,
+};
+
+/// Events that wait to be posted to a listener.
+pub const DELIVERIES: Stream = Stream {
+    name: "DELIVERIES",
+    description: "Events that wait to be posted to a listener",
+    subjects: &["deliveries.due.>", "deliveries.later.>"],
+    per_subject_max: None,
+    age_max_secs: None,
+    duplicate_window_secs: 20 * 60,
+    republish: false,
+    is_queue: true,
+};
+
+/// What was posted to listeners, and how it went.
+pub const DELIVERY_LOG: Stream = Stream {
+    name: "DELIVERY_LOG",
+    description: "What was posted to listeners, and how it went",
+    subjects: &["deliveries.attempted.>"],
+    per_subject_max: None,
+    age_max_secs: Some(24 * 3600),
+    duplicate_window_secs: 2 * 60,
+    republish: false,
+    is_queue: false,
 };
 
 /// Every stream.
-pub const ALL: [Stream; 3] = [MESSAGES, STATE, DLQ];
+pub const ALL: [Stream; 6] = [MESSAGES, STATE, DLQ, OUTBOX, DELIVERIES, DELIVERY_LOG];
 
 /// What `chasqui bench` measures the broker with. It exists only while the bench runs, which makes and removes it, so it
 /// is not among `ALL`; what it stores is repeated under `BENCH_REPUBLISH_TO`, where no service listens.
@@ -79,6 +134,7 @@ pub const BENCH: Stream = Stream {
     age_max_secs: Some(3600),
     duplicate_window_secs: 2 * 60,
     republish: true,
+    is_queue: false,
 };
 
 /// Where what `BENCH` stores is repeated.
@@ -86,6 +142,76 @@ pub const BENCH_REPUBLISH_TO: &str = "live-bench.>";
 
 /// The KV bucket of who belongs to the tenants, and of which conversation the further addresses of a contact belong to.
 pub const DIRECTORY_BUCKET: &str = "directory";
+
+/// Who belongs to the tenants.
+pub const DIRECTORY: Bucket = Bucket {
+    name: DIRECTORY_BUCKET,
+    description: "Who belongs to the tenants, and which conversation a contact's further addresses belong to",
+    age_max_secs: None,
+    has_ttls: false,
+};
+
+/// Who owns what only one process may do.
+pub const LEASES: Bucket = Bucket {
+    name: "leases",
+    description: "Which process owns a WhatsApp number, a partition of deliveries",
+    age_max_secs: None,
+    has_ttls: true,
+};
+
+/// Where each message to a contact stands with the owner of its number. It outlives MESSAGES, so that no message there
+/// is ever taken for a new one.
+pub const SENDS: Bucket = Bucket {
+    name: "sends",
+    description: "Where each message to a contact stands with the owner of its number",
+    age_max_secs: Some(8 * 24 * 3600),
+    has_ttls: false,
+};
+
+/// When contacts last wrote, for the time in which they may be written to freely.
+pub const WINDOWS: Bucket = Bucket {
+    name: "windows",
+    description: "When each contact last wrote to a number",
+    age_max_secs: Some(48 * 3600),
+    has_ttls: false,
+};
+
+/// Every bucket.
+pub const BUCKETS: [Bucket; 4] = [DIRECTORY, LEASES, SENDS, WINDOWS];
+
+/// The lease of a WhatsApp number or session.
+pub fn session_lease(tenant: &crate::Tenant, session: &crate::subject::NodeToken) -> String {
+    format!("session.{tenant}.{session}")
+}
+
+/// The lease of a partition of deliveries.
+pub fn delivery_lease(partition: u32) -> String {
+    format!("deliveries.{partition}")
+}
+
+/// Where the bucket `sends` keeps a message. `message_id` is a UUID.
+pub fn send_key(tenant: &crate::Tenant, session: &crate::subject::NodeToken, message_id: &crate::MessageId) -> String {
+    format!("{tenant}.{session}.{message_id}")
+}
+
+/// The keys of every message of a session in the bucket `sends`.
+pub fn sends_of(tenant: &crate::Tenant, session: &crate::subject::NodeToken) -> String {
+    format!("{tenant}.{session}.*")
+}
+
+/// Where the bucket `windows` keeps a contact of a session.
+pub fn window_key(
+    tenant: &crate::Tenant,
+    session: &crate::subject::NodeToken,
+    conversation: &crate::ConversationToken,
+) -> String {
+    format!("{tenant}.{session}.{conversation}")
+}
+
+/// Where the directory keeps a listener.
+pub fn listener_key(tenant: &crate::Tenant, listener: &str) -> String {
+    format!("listener.{tenant}.{listener}")
+}
 
 /// Where the directory keeps a tenant.
 pub fn tenant_key(tenant: &crate::Tenant) -> String {
@@ -120,6 +246,7 @@ pub fn entries_of(kind: crate::v1::EntryKind) -> &'static str {
         crate::v1::EntryKind::Agent => "agent.*.*",
         crate::v1::EntryKind::ApiKey => "key.*",
         crate::v1::EntryKind::Number => "number.*",
+        crate::v1::EntryKind::Listener => "listener.*.*",
         crate::v1::EntryKind::Unspecified => "none",
     }
 }
@@ -131,6 +258,30 @@ pub fn directory_key(tenant: &crate::Tenant, alias: &crate::ConversationToken) -
 
 /// The durable consumer through which persistence reads `MESSAGES`.
 pub const PERSISTENCE_CONSUMER: &str = "persistence";
+/// The durable consumer through which persistence reads `DELIVERY_LOG`.
+pub const DELIVERY_LOG_CONSUMER: &str = "persistence-deliveries";
+/// The durable consumer that brings messages to contacts from `MESSAGES` into `OUTBOX`.
+pub const OUTBOX_ROUTER_CONSUMER: &str = "whatsapp-router";
+/// The durable consumer through which the owners of numbers hear what providers say of their messages.
+pub const SEND_STATUS_CONSUMER: &str = "whatsapp-statuses";
+/// The durable consumer through which the owners of numbers hear what contacts write.
+pub const WINDOW_CONSUMER: &str = "whatsapp-windows";
+/// The durable consumer that brings events from `MESSAGES` into `DELIVERIES`.
+pub const DELIVERY_ROUTER_CONSUMER: &str = "webhooks-router";
+
+/// The durable consumer of the owner of a session, one a priority.
+pub fn sends_consumer(
+    tenant: &crate::Tenant,
+    session: &crate::subject::NodeToken,
+    priority: crate::v1::Priority,
+) -> String {
+    format!("{tenant}-{session}-{}", priority.name())
+}
+
+/// The durable consumer of the owner of a partition.
+pub fn deliveries_consumer(partition: u32) -> String {
+    format!("partition-{partition}")
+}
 
 /// The subject under which a fact came before it was repeated.
 pub fn original(live_subject: &str) -> &str {

@@ -80,6 +80,96 @@ pub fn sessions_updated(tenant: &Tenant, session: &NodeToken) -> Subject<v1::Ses
     Subject::new(format!("sessions.updated.{tenant}.{session}"))
 }
 
+/// The sessions of every tenant, as they change.
+pub fn live_sessions() -> Pattern {
+    Pattern(format!("{LIVE_PREFIX}sessions.updated.*.*"))
+}
+
+/// The stored state of every session of every tenant.
+pub fn sessions_of_all() -> Pattern {
+    Pattern("sessions.updated.*.*".to_owned())
+}
+
+/// What a session may send now, or as soon as its limits allow.
+pub fn sends_due(
+    tenant: &Tenant,
+    session: &NodeToken,
+    priority: v1::Priority,
+    conversation: &ConversationToken,
+) -> Subject<v1::Message> {
+    Subject::new(format!("sends.due.{tenant}.{session}.{}.{conversation}", priority.name()))
+}
+
+/// Everything of one priority that a session may send.
+pub fn sends_of_session(tenant: &Tenant, session: &NodeToken, priority: v1::Priority) -> Pattern {
+    Pattern(format!("sends.due.{tenant}.{session}.{}.*", priority.name()))
+}
+
+/// What a session may send at a set time: the broker then moves it to `sends.due`.
+pub fn sends_later(tenant: &Tenant, session: &NodeToken, message: &crate::MessageId) -> Subject<v1::Message> {
+    Subject::new(format!("sends.later.{tenant}.{session}.{message}"))
+}
+
+/// The messages to contacts of every tenant.
+pub fn messages_out_of_all() -> Pattern {
+    Pattern("messages.out.>".to_owned())
+}
+
+/// The messages from contacts of every tenant.
+pub fn messages_in_of_all() -> Pattern {
+    Pattern("messages.in.>".to_owned())
+}
+
+/// The statuses of messages of every tenant.
+pub fn messages_status_of_all() -> Pattern {
+    Pattern("messages.status.>".to_owned())
+}
+
+/// Whoever types, in every tenant.
+pub fn typing_of_all() -> Pattern {
+    Pattern("typing.changed.*.*".to_owned())
+}
+
+/// Where the owner of a session is asked; nobody answers while it has none.
+pub fn whatsapp_owner(tenant: &Tenant, session: &NodeToken) -> Subject<v1::OwnerRequest> {
+    Subject::new(format!("whatsapp.owners.{tenant}.{session}"))
+}
+
+/// Where the connector that has a linked session is told what to do.
+pub fn linked_commands(tenant: &Tenant, session: &NodeToken) -> Subject<v1::LinkCommand> {
+    Subject::new(format!("linked.commands.{tenant}.{session}"))
+}
+
+/// An event that is to be posted to a listener now. A listener is always in the same partition.
+pub fn deliveries_due(partition: u32, tenant: &Tenant, listener: &NodeToken) -> Subject<v1::Delivery> {
+    Subject::new(format!("deliveries.due.{partition}.{tenant}.{listener}"))
+}
+
+/// Every event of a partition that is to be posted now.
+pub fn deliveries_of_partition(partition: u32) -> Pattern {
+    Pattern(format!("deliveries.due.{partition}.>"))
+}
+
+/// An event that is to be posted at a set time: the broker then moves it to `deliveries.due`.
+pub fn deliveries_later(tenant: &Tenant, delivery: &NodeToken) -> Subject<v1::Delivery> {
+    Subject::new(format!("deliveries.later.{tenant}.{delivery}"))
+}
+
+/// An attempt to post an event, for the log.
+pub fn deliveries_attempted(tenant: &Tenant, listener: &NodeToken) -> Subject<v1::DeliveryAttempt> {
+    Subject::new(format!("deliveries.attempted.{tenant}.{listener}"))
+}
+
+/// Every attempt of every tenant.
+pub fn deliveries_attempted_of_all() -> Pattern {
+    Pattern("deliveries.attempted.>".to_owned())
+}
+
+/// How a listener is doing.
+pub fn listeners_updated(tenant: &Tenant, listener: &NodeToken) -> Subject<v1::ListenerState> {
+    Subject::new(format!("listeners.updated.{tenant}.{listener}"))
+}
+
 /// The bot of a tenant as it stands.
 pub fn bot_updated(tenant: &Tenant) -> Subject<v1::BotStatus> {
     Subject::new(format!("bot.updated.{tenant}"))
@@ -281,6 +371,12 @@ pub fn payload_type(subject: &str) -> Option<&'static str> {
         ("bulk", "progress") => "chasqui.v1.BulkProgress",
         ("appointments", "updated") => "chasqui.v1.Appointment",
         ("payments", "updated") => "chasqui.v1.Payment",
+        ("sends", "due" | "later") => "chasqui.v1.Message",
+        ("deliveries", "due" | "later") => "chasqui.v1.Delivery",
+        ("deliveries", "attempted") => "chasqui.v1.DeliveryAttempt",
+        ("listeners", "updated") => "chasqui.v1.ListenerState",
+        ("whatsapp", "owners") => "chasqui.v1.OwnerRequest",
+        ("linked", "commands") => "chasqui.v1.LinkCommand",
         ("presence", "changed") => "chasqui.v1.Presence",
         ("presence", "alive") => "chasqui.v1.PresenceBeat",
         ("typing", "changed") => "chasqui.v1.Typing",
@@ -316,6 +412,19 @@ mod tests {
         check(&chats_updated(&tenant, &conversation), "chats.updated.default.5491100000001");
         check(&sessions_updated(&tenant, &name), "sessions.updated.default.main");
         check(&bot_updated(&tenant), "bot.updated.default");
+        let (reply, message) = (v1::Priority::Reply, crate::MessageId(uuid::Uuid::nil()));
+        let nil = "00000000-0000-0000-0000-000000000000";
+        check(
+            &sends_due(&tenant, &name, reply, &conversation),
+            "sends.due.default.main.reply.5491100000001",
+        );
+        check(&sends_later(&tenant, &name, &message), &format!("sends.later.default.main.{nil}"));
+        check(&whatsapp_owner(&tenant, &name), "whatsapp.owners.default.main");
+        check(&linked_commands(&tenant, &name), "linked.commands.default.main");
+        check(&deliveries_due(3, &tenant, &name), "deliveries.due.3.default.main");
+        check(&deliveries_later(&tenant, &name), "deliveries.later.default.main");
+        check(&deliveries_attempted(&tenant, &name), "deliveries.attempted.default.main");
+        check(&listeners_updated(&tenant, &name), "listeners.updated.default.main");
         check(&bulk_progress(&tenant, &name), "bulk.progress.default.main");
         check(&appointments_updated(&tenant, &name), "appointments.updated.default.main");
         check(&payments_updated(&tenant, &name), "payments.updated.default.main");

@@ -6,9 +6,9 @@ use async_nats::jetstream::{
     ErrorCode,
     context::{CreateStreamError, CreateStreamErrorKind},
     kv,
-    stream::{Config, Republish, StorageType},
+    stream::{Config, Republish, RetentionPolicy, StorageType},
 };
-use chasqui_proto::stream::{ALL, DIRECTORY_BUCKET, REPUBLISH_TO, Stream};
+use chasqui_proto::stream::{ALL, BUCKETS, REPUBLISH_TO, Stream};
 
 use crate::{Bus, Code, error::Coded};
 
@@ -17,6 +17,9 @@ use crate::{Bus, Code, error::Coded};
 const ATTEMPTS_MAX: u32 = 5;
 /// The pause before they are tried again.
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(500);
+
+/// How long a bucket remembers that a value ended.
+const TTL_MARKERS_KEPT: Duration = Duration::from_mins(1);
 
 /// A stream or bucket that could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -51,16 +54,18 @@ async fn make_all(bus: &Bus) -> Result<(), StreamError> {
         let made = bus.jetstream().create_or_update_stream(config).await;
         made.map_err(|error| StreamError { name: stream.name, cause: cause_of(&error) })?;
     }
-    let bucket = kv::Config {
-        bucket: DIRECTORY_BUCKET.to_owned(),
-        description:
-            "Who belongs to the tenants, and which conversation a contact's further addresses belong to"
-                .to_owned(),
-        num_replicas: bus.config().replicas,
-        ..kv::Config::default()
-    };
-    let failed = |cause: String| StreamError { name: DIRECTORY_BUCKET, cause };
-    bus.jetstream().create_or_update_key_value(bucket).await.map_err(|error| failed(error.to_string()))?;
+    for bucket in BUCKETS {
+        let config = kv::Config {
+            bucket: bucket.name.to_owned(),
+            description: bucket.description.to_owned(),
+            num_replicas: bus.config().replicas,
+            max_age: Duration::from_secs(bucket.age_max_secs.unwrap_or(0)),
+            limit_markers: bucket.has_ttls.then_some(TTL_MARKERS_KEPT),
+            ..kv::Config::default()
+        };
+        let made = bus.jetstream().create_or_update_key_value(config).await;
+        made.map_err(|error| StreamError { name: bucket.name, cause: error.to_string() })?;
+    }
     Ok(())
 }
 
@@ -90,6 +95,8 @@ fn config_of(stream: &Stream, bus: &Bus) -> Config {
         max_age: Duration::from_secs(stream.age_max_secs.unwrap_or(0)),
         duplicate_window: Duration::from_secs(stream.duplicate_window_secs),
         allow_direct: true,
+        retention: if stream.is_queue { RetentionPolicy::WorkQueue } else { RetentionPolicy::Limits },
+        allow_message_schedules: stream.is_queue,
         // A canary replaces the one before it.
         allow_rollup: true,
         republish: stream.republish.then(|| Republish {
