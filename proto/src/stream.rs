@@ -208,6 +208,24 @@ pub fn window_key(
     format!("{tenant}.{session}.{conversation}")
 }
 
+/// What the keys of all numbers begin with.
+pub const NUMBERS_PREFIX: &str = "number.";
+
+/// What the keys of all listeners of a tenant begin with.
+pub fn listeners_prefix(tenant: &crate::Tenant) -> String {
+    format!("listener.{tenant}.")
+}
+
+/// The subject under which a bucket keeps a key, for what its own interface does not offer.
+pub fn bucket_subject(bucket: &Bucket, key: &str) -> String {
+    format!("$KV.{}.{key}", bucket.name)
+}
+
+/// The stream that a bucket is.
+pub fn bucket_stream(bucket: &Bucket) -> String {
+    format!("KV_{}", bucket.name)
+}
+
 /// Where the directory keeps a listener.
 pub fn listener_key(tenant: &crate::Tenant, listener: &str) -> String {
     format!("listener.{tenant}.{listener}")

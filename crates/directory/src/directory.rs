@@ -5,7 +5,10 @@ use std::sync::{Arc, RwLock};
 use chasqui_kit::{Bus, clock};
 use chasqui_proto::{
     ConversationToken, Tenant, stream,
-    v1::{AgentEntry, ApiKeyEntry, EntryKind, TenantEntry, UserEntry, directory_entry::Entry},
+    v1::{
+        AgentEntry, ApiKeyEntry, EntryKind, ListenerEntry, NumberEntry, TenantEntry, UserEntry,
+        directory_entry::Entry,
+    },
 };
 use subtle::ConstantTimeEq;
 use tokio::sync::watch;
@@ -125,10 +128,35 @@ impl Directory {
 
     /// The tenant that a provider's number belongs to (WhatsApp: the phone number id of the Graph API).
     pub fn tenant_of_number(&self, id: &str) -> Option<Tenant> {
+        self.number(id)?.tenant.parse().ok()
+    }
+
+    /// A provider's number.
+    pub fn number(&self, id: &str) -> Option<NumberEntry> {
         match self.get(&stream::number_key(&place::number(id)))? {
-            Entry::Number(entry) => entry.tenant.parse().ok(),
+            Entry::Number(entry) => Some(entry),
             _ => None,
         }
+    }
+
+    /// Every number of every tenant.
+    pub fn numbers(&self) -> Vec<NumberEntry> {
+        let number = |entry| if let Entry::Number(number) = entry { Some(number) } else { None };
+        self.held.read().below(stream::NUMBERS_PREFIX).filter_map(number).collect()
+    }
+
+    /// A listener of a tenant.
+    pub fn listener(&self, tenant: &Tenant, id: &str) -> Option<ListenerEntry> {
+        match self.get(&stream::listener_key(tenant, id))? {
+            Entry::Listener(entry) => Some(entry),
+            _ => None,
+        }
+    }
+
+    /// Every listener of a tenant, disabled ones too.
+    pub fn listeners(&self, tenant: &Tenant) -> Vec<ListenerEntry> {
+        let listener = |entry| if let Entry::Listener(listener) = entry { Some(listener) } else { None };
+        self.held.read().below(&stream::listeners_prefix(tenant)).filter_map(listener).collect()
     }
 
     fn get(&self, key: &str) -> Option<Entry> {

@@ -1,6 +1,9 @@
 //! What is held of the bucket. Pure: keys and values in, entries out.
 
-use std::collections::HashMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Bound,
+};
 
 use chasqui_proto::{
     Tenant,
@@ -14,7 +17,7 @@ const VALUE_BYTES_MAX: usize = 16 * 1024;
 /// The entries, as the bytes they came in: there may be many users, and few are asked for at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Entries {
-    by_key: HashMap<Box<str>, Box<[u8]>>,
+    by_key: BTreeMap<Box<str>, Box<[u8]>>,
     /// The keys of agents by tenant and id; they stand under the person who each is.
     agents: HashMap<(Box<str>, Box<str>), Box<str>>,
 }
@@ -33,7 +36,7 @@ impl Entries {
     }
 
     /// Every value by its key.
-    pub(crate) fn into_values(self) -> HashMap<Box<str>, Box<[u8]>> {
+    pub(crate) fn into_values(self) -> BTreeMap<Box<str>, Box<[u8]>> {
         self.by_key
     }
 
@@ -63,6 +66,12 @@ impl Entries {
 
     pub(crate) fn get(&self, key: &str) -> Option<Entry> {
         self.by_key.get(key).and_then(|value| read(value))
+    }
+
+    /// Every entry whose key begins so, by key.
+    pub(crate) fn below(&self, prefix: &str) -> impl Iterator<Item = Entry> {
+        let from = self.by_key.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        from.take_while(move |(key, _)| key.starts_with(prefix)).filter_map(|(_, value)| read(value))
     }
 
     pub(crate) fn agent(&self, tenant: &Tenant, id: &str) -> Option<AgentEntry> {

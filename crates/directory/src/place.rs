@@ -29,6 +29,10 @@ pub fn key_of(entry: &DirectoryEntry) -> Option<String> {
         }
         Entry::ApiKey(entry) => Some(stream::api_key_key(&entry.sha256)),
         Entry::Number(entry) => Some(stream::number_key(&number(&entry.id))),
+        Entry::Listener(entry) => {
+            let id: uuid::Uuid = entry.id.parse().ok()?;
+            Some(stream::listener_key(&tenant(&entry.tenant)?, &id.to_string()))
+        }
     }
 }
 

@@ -38,6 +38,21 @@ pub fn shown(entry: &Entry) -> Value {
             "id": entry.id,
             "display_phone_number": entry.display_phone_number,
             "account_id": entry.account_id,
+            "messages_per_second_max": entry.messages_per_second_max,
+        }),
+        // Its secrets stay out, sealed as they are.
+        Entry::Listener(entry) => json!({
+            "tenant": entry.tenant,
+            "id": entry.id,
+            "url": entry.url,
+            "events": entry.events,
+            "format": entry.format().name(),
+            "secrets": entry.sealed_secrets.len(),
+            "disabled": entry.disabled,
+            "disabled_reason": entry.disabled_reason,
+            "description": entry.description,
+            "created_at_ms": entry.created_at_ms,
+            "updated_at_ms": entry.updated_at_ms,
         }),
     }
 }

@@ -1,6 +1,6 @@
 //! Reading the bucket and following it.
 
-use std::{collections::HashMap, fmt::Display, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt::Display, sync::Arc, time::Duration};
 
 use async_nats::jetstream::{
     consumer::{
@@ -50,7 +50,7 @@ impl Coded for WatchError {
 }
 
 /// Everything the bucket holds of these kinds right now, by key.
-pub async fn read_all(bus: &Bus, kinds: &[EntryKind]) -> Result<HashMap<Box<str>, Box<[u8]>>, WatchError> {
+pub async fn read_all(bus: &Bus, kinds: &[EntryKind]) -> Result<BTreeMap<Box<str>, Box<[u8]>>, WatchError> {
     let mut reading = Reading::begin(bus, kinds).await?;
     Ok(reading.first_state(bus).await?.into_values())
 }
