@@ -10,6 +10,7 @@ use crate::{ConversationToken, Tenant};
 const MESSAGE_NAMESPACE: Uuid = Uuid::from_u128(0x7c1d_6f0e_52a4_4b8e_9d31_0b6a_4f2e_9a01);
 const CONVERSATION_NAMESPACE: Uuid = Uuid::from_u128(0x7c1d_6f0e_52a4_4b8e_9d31_0b6a_4f2e_9a02);
 const FACT_NAMESPACE: Uuid = Uuid::from_u128(0x7c1d_6f0e_52a4_4b8e_9d31_0b6a_4f2e_9a03);
+const LISTENER_NAMESPACE: Uuid = Uuid::from_u128(0x7c1d_6f0e_52a4_4b8e_9d31_0b6a_4f2e_9a04);
 
 /// What ids begin with that clients of the Cloud API are told. WhatsApp's own have base64 after `wamid.`, which has no `_`.
 const WAMID_PREFIX: &str = "wamid.chasqui_";
@@ -65,6 +66,11 @@ impl ConversationId {
 /// The id of a fact that has no id of its own, from what makes it unique.
 pub fn fact_id(parts: &[&str]) -> Uuid {
     Uuid::new_v5(&FACT_NAMESPACE, parts.join("\u{1f}").as_bytes())
+}
+
+/// The id of the listener at a URL: who registers again means the same one. The URL counts as it is written.
+pub fn listener_id(tenant: &Tenant, url: &str) -> Uuid {
+    Uuid::new_v5(&LISTENER_NAMESPACE, format!("{tenant}/{url}").as_bytes())
 }
 
 macro_rules! text_form {

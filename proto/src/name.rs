@@ -6,6 +6,19 @@ use crate::v1::{
     Status,
 };
 
+/// A contact wrote.
+pub const EVENT_MESSAGE_RECEIVED: &str = "message.received";
+/// Something was written to a contact.
+pub const EVENT_MESSAGE_SENT: &str = "message.sent";
+/// A message to a contact got further, or a contact's message was read.
+pub const EVENT_MESSAGE_STATUS: &str = "message.status";
+/// A WhatsApp session changed.
+pub const EVENT_SESSION_STATUS: &str = "session.status";
+
+/// The names of the events that listeners may ask for.
+pub const EVENTS: [&str; 4] =
+    [EVENT_MESSAGE_RECEIVED, EVENT_MESSAGE_SENT, EVENT_MESSAGE_STATUS, EVENT_SESSION_STATUS];
+
 macro_rules! names {
     ($($(#[$doc:meta])* $type:ident { $($value:ident = $name:literal),* $(,)? })*) => {$(
         impl $type {

@@ -19,8 +19,11 @@ pub struct Stream {
     pub duplicate_window_secs: u64,
     /// Whether each stored message is repeated under `live.`.
     pub republish: bool,
-    /// Whether it is a queue: what is acknowledged is gone, each message has one consumer, and messages may be due later.
+    /// Whether it is a queue: what is acknowledged is gone, each message has one consumer, messages may be due later, and
+    /// a full one takes no more instead of dropping the oldest.
     pub is_queue: bool,
+    /// Which part of the configured byte limit it may keep: one over this.
+    pub bytes_divisor: i64,
 }
 
 /// A KV bucket. Replicas come from configuration.
@@ -49,6 +52,7 @@ pub const MESSAGES: Stream = Stream {
     duplicate_window_secs: 20 * 60,
     republish: true,
     is_queue: false,
+    bytes_divisor: 1,
 };
 
 /// What is: the newest state of each thing.
@@ -71,6 +75,7 @@ pub const STATE: Stream = Stream {
     duplicate_window_secs: 2 * 60,
     republish: true,
     is_queue: false,
+    bytes_divisor: 1,
 };
 
 /// What could not be handled, with the reason in its headers.
@@ -83,6 +88,7 @@ pub const DLQ: Stream = Stream {
     duplicate_window_secs: 20 * 60,
     republish: false,
     is_queue: false,
+    bytes_divisor: 1,
 };
 
 /// Messages that wait to be handed to a provider.
@@ -95,6 +101,7 @@ pub const OUTBOX: Stream = Stream {
     duplicate_window_secs: 20 * 60,
     republish: false,
     is_queue: true,
+    bytes_divisor: 4,
 };
 
 /// Events that wait to be posted to a listener.
@@ -107,6 +114,7 @@ pub const DELIVERIES: Stream = Stream {
     duplicate_window_secs: 20 * 60,
     republish: false,
     is_queue: true,
+    bytes_divisor: 4,
 };
 
 /// What was posted to listeners, and how it went.
@@ -119,6 +127,7 @@ pub const DELIVERY_LOG: Stream = Stream {
     duplicate_window_secs: 2 * 60,
     republish: false,
     is_queue: false,
+    bytes_divisor: 8,
 };
 
 /// Every stream.
@@ -135,6 +144,7 @@ pub const BENCH: Stream = Stream {
     duplicate_window_secs: 2 * 60,
     republish: true,
     is_queue: false,
+    bytes_divisor: 1,
 };
 
 /// Where what `BENCH` stores is repeated.

@@ -6,7 +6,7 @@ use async_nats::jetstream::{
     ErrorCode,
     context::{CreateStreamError, CreateStreamErrorKind},
     kv,
-    stream::{Config, Republish, RetentionPolicy, StorageType},
+    stream::{Config, DiscardPolicy, Republish, RetentionPolicy, StorageType},
 };
 use chasqui_proto::stream::{ALL, BUCKETS, REPUBLISH_TO, Stream};
 
@@ -90,7 +90,8 @@ fn config_of(stream: &Stream, bus: &Bus) -> Config {
         subjects: stream.subjects.iter().map(|&subject| subject.to_owned()).collect(),
         storage: StorageType::File,
         num_replicas: bus.config().replicas,
-        max_bytes: bus.config().stream_bytes_max,
+        max_bytes: bus.config().stream_bytes_max / stream.bytes_divisor,
+        discard: if stream.is_queue { DiscardPolicy::New } else { DiscardPolicy::Old },
         max_messages_per_subject: stream.per_subject_max.unwrap_or(-1),
         max_age: Duration::from_secs(stream.age_max_secs.unwrap_or(0)),
         duplicate_window: Duration::from_secs(stream.duplicate_window_secs),

@@ -12,7 +12,6 @@ use serde::Deserialize;
 
 use crate::clients::device::DeviceTenants;
 pub(crate) use connections::ConnectionPolicy;
-pub(crate) use tokens::TokenRules;
 
 /// Interval and time-out of the heartbeat together must stay below the idle time-out of common proxies.
 const HEARTBEAT_MS_MAX: u64 = 60_000;

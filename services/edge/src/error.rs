@@ -45,6 +45,16 @@ pub enum Error {
     Invalid(String),
 }
 
+impl From<chasqui_identity::Error> for Error {
+    fn from(error: chasqui_identity::Error) -> Self {
+        match error {
+            chasqui_identity::Error::Unauthorized(why) => Self::Unauthorized(why),
+            chasqui_identity::Error::Forbidden(why) => Self::Forbidden(why),
+            chasqui_identity::Error::KeysAway => Self::KeysAway,
+        }
+    }
+}
+
 impl Coded for Error {
     fn code(&self) -> Code {
         match self {

@@ -3,6 +3,7 @@
 
 mod administration;
 mod entry;
+mod listener;
 mod replication;
 
 pub(crate) use administration::Administration;

@@ -5,6 +5,7 @@
 mod bus;
 mod consume;
 mod door;
+mod lease;
 mod serve;
 
 use std::time::Duration;

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chasqui_directory::Directory;
+use chasqui_identity::{Agent, Authenticator, Identity};
 use chasqui_kit::{Bus, TraceContext};
 use chasqui_proto::{
     Tenant,
@@ -12,7 +13,6 @@ use chasqui_proto::{
 use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Agent, Authenticator, Identity};
 use crate::{
     config::{Config, UnknownUsers},
     error::Error,
@@ -36,7 +36,7 @@ pub(crate) struct Gate {
 impl Gate {
     pub(crate) fn new(config: &Config, default_tenant: Tenant, directory: Directory, bus: Bus) -> Arc<Self> {
         Arc::new(Self {
-            authenticator: Authenticator::new(config, default_tenant),
+            authenticator: Authenticator::new(&config.token_settings(), default_tenant),
             directory,
             bus,
             unknown_users: config.unknown_users,

@@ -2,31 +2,29 @@
 
 use std::time::Duration;
 
+use chasqui_identity::{TokenRules, TokenSettings, read_pem};
 use chasqui_kit::config::Problems;
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Config;
-use crate::auth::{LeaseRules, read_pem};
+use crate::auth::LeaseRules;
 
 /// An HS256 key shorter than its hash is weaker than it looks (RFC 7518, section 3.2).
 const JWT_SECRET_BYTES_MIN: usize = 32;
 /// The longest warning or grace: a day is more than anybody needs, and fits every clock.
 const TERM_MAX: Duration = Duration::from_hours(24);
 
-/// What every token must say, whichever key signed it.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct TokenRules {
-    /// The claim `iss`.
-    pub(crate) issuer: Option<String>,
-    /// One of the claim `aud`.
-    pub(crate) audience: Option<String>,
-}
-
 impl Config {
-    /// What every token must say.
-    pub(crate) fn token_rules(&self) -> TokenRules {
-        TokenRules { issuer: self.jwt_issuer.clone(), audience: self.jwt_audience.clone() }
+    /// What tokens are checked by, in a checked configuration; for other services of the process too.
+    pub fn token_settings(&self) -> TokenSettings {
+        TokenSettings {
+            secret: self.jwt_secret.clone(),
+            public_keys: self.public_keys().map(str::to_owned).collect(),
+            jwks_url: self.jwks_url.as_ref().and_then(|url| url.parse().ok()),
+            rules: TokenRules { issuer: self.jwt_issuer.clone(), audience: self.jwt_audience.clone() },
+            users_are_staff: self.users_are_staff,
+        }
     }
 
     /// When clients are told that their token ends.
@@ -39,13 +37,8 @@ impl Config {
     }
 
     /// The public keys as they were written: PEM text, or files of it.
-    pub(crate) fn public_keys(&self) -> impl Iterator<Item = &str> {
+    fn public_keys(&self) -> impl Iterator<Item = &str> {
         self.jwt_public_key.iter().chain(&self.jwt_public_keys).map(String::as_str)
-    }
-
-    /// Where the issuer's keys are, in a checked configuration.
-    pub(crate) fn jwks(&self) -> Option<Url> {
-        self.jwks_url.as_ref().and_then(|url| url.parse().ok())
     }
 
     pub(super) fn check_tokens(&self, problems: &mut Problems) {

@@ -10,6 +10,7 @@ use chasqui_proto::{
     },
 };
 
+use super::listener;
 use crate::error::Error;
 
 /// The longest name of anything, bytes.
@@ -18,6 +19,10 @@ const NAME_LENGTH_MAX: usize = 256;
 const EMAIL_LENGTH_MAX: usize = 254;
 /// The most chats that an agent may be given at a time.
 const CHATS_MAX: u32 = 10_000;
+/// What WhatsApp lets any number send a second, at most.
+const MESSAGES_PER_SECOND_MAX: u32 = 1_000;
+/// What a request may be about.
+const KINDS: &str = "must be one of tenant, user, agent, api_key, number and listener";
 /// The last moment that has a date everywhere, unix milliseconds: the end of the year 9999.
 const EXPIRES_AT_MS_MAX: i64 = 253_402_300_799_999;
 
@@ -30,16 +35,15 @@ pub(crate) struct Valid {
 
 /// Checks an entry.
 pub(crate) fn check(entry: Option<DirectoryEntry>) -> Result<Valid, Error> {
-    let entry = entry.and_then(|entry| entry.entry).ok_or_else(|| {
-        invalid("entry", "must be one of tenant, user, agent, api_key and number".to_owned())
-    })?;
-    tenant(&entry)?;
+    let entry = entry.and_then(|entry| entry.entry).ok_or_else(|| invalid("entry", KINDS.to_owned()))?;
+    let tenant = tenant_name(name_of(&entry).0)?;
     match &entry {
-        Entry::Tenant(tenant) => text("name", &tenant.name, NAME_LENGTH_MAX)?,
+        Entry::Tenant(entry) => text("name", &entry.name, NAME_LENGTH_MAX)?,
         Entry::User(user) => check_user(user)?,
         Entry::Agent(agent) => check_agent(agent)?,
         Entry::ApiKey(api_key) => check_api_key(api_key)?,
         Entry::Number(number) => check_number(number)?,
+        Entry::Listener(listener) => listener::check(&tenant, listener)?,
     }
     let key = key_of(&DirectoryEntry { entry: Some(entry.clone()) });
     let key = key.ok_or_else(|| invalid("id", "must name somebody".to_owned()))?;
@@ -49,7 +53,7 @@ pub(crate) fn check(entry: Option<DirectoryEntry>) -> Result<Valid, Error> {
 /// The kind that a request is about.
 pub(crate) fn kind(kind: EntryKind) -> Result<EntryKind, Error> {
     if kind == EntryKind::Unspecified {
-        return Err(invalid("kind", "must be one of tenant, user, agent, api_key and number".to_owned()));
+        return Err(invalid("kind", KINDS.to_owned()));
     }
     Ok(kind)
 }
@@ -62,6 +66,7 @@ pub(crate) fn kind_of(entry: &Entry) -> EntryKind {
         Entry::Agent(_) => EntryKind::Agent,
         Entry::ApiKey(_) => EntryKind::ApiKey,
         Entry::Number(_) => EntryKind::Number,
+        Entry::Listener(_) => EntryKind::Listener,
     }
 }
 
@@ -73,6 +78,7 @@ pub(crate) fn name_of(entry: &Entry) -> (&str, &str) {
         Entry::Agent(entry) => (&entry.tenant, &entry.id),
         Entry::ApiKey(entry) => (&entry.tenant, &entry.id),
         Entry::Number(entry) => (&entry.tenant, &entry.id),
+        Entry::Listener(entry) => (&entry.tenant, &entry.id),
     }
 }
 
@@ -88,10 +94,6 @@ pub(crate) fn replicated(entry: Entry) -> DirectoryEntry {
 /// The name of a tenant.
 pub(crate) fn tenant_name(name: &str) -> Result<Tenant, Error> {
     name.parse().map_err(|error| invalid("tenant", format!("{error}")))
-}
-
-fn tenant(entry: &Entry) -> Result<Tenant, Error> {
-    tenant_name(name_of(entry).0)
 }
 
 fn check_user(user: &UserEntry) -> Result<(), Error> {
@@ -141,7 +143,12 @@ fn check_api_key(api_key: &ApiKeyEntry) -> Result<(), Error> {
 fn check_number(number: &NumberEntry) -> Result<(), Error> {
     id(&number.id)?;
     text("display_phone_number", &number.display_phone_number, NAME_LENGTH_MAX)?;
-    text("account_id", &number.account_id, ADDRESS_LENGTH_MAX)
+    text("account_id", &number.account_id, ADDRESS_LENGTH_MAX)?;
+    if number.messages_per_second_max > MESSAGES_PER_SECOND_MAX {
+        let expected = format!("must be 0 (as of a usual number) to {MESSAGES_PER_SECOND_MAX}");
+        return Err(invalid("messages_per_second_max", expected));
+    }
+    Ok(())
 }
 
 /// A name within a tenant, as it may stand in a path.
@@ -172,7 +179,7 @@ pub(crate) fn text(field: &'static str, text: &str, length_max: usize) -> Result
     Err(invalid(field, format!("must be at most {length_max} bytes without control characters")))
 }
 
-fn invalid(field: &'static str, expected: String) -> Error {
+pub(super) fn invalid(field: &'static str, expected: String) -> Error {
     Error::Invalid { field, expected }
 }
 
@@ -245,6 +252,9 @@ mod tests {
             refused(Entry::ApiKey(ApiKeyEntry { expires_at_ms, ..api_key() }), "expires_at_ms");
         }
         refused(Entry::Number(NumberEntry { id: "ñ".into(), ..number() }), "id");
+        let messages_per_second_max = MESSAGES_PER_SECOND_MAX + 1;
+        let too_fast = NumberEntry { messages_per_second_max, ..number() };
+        refused(Entry::Number(too_fast), "messages_per_second_max");
         assert!(check(None).is_err() && check(Some(DirectoryEntry::default())).is_err());
         assert!(kind(EntryKind::Unspecified).is_err());
     }

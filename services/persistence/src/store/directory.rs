@@ -60,6 +60,7 @@ macro_rules! reads {
 
 mod agents;
 mod api_keys;
+mod listeners;
 mod phone_numbers;
 mod tenants;
 mod users;
@@ -76,14 +77,21 @@ macro_rules! of_kind {
             EntryKind::Agent => agents::$function($($argument),*).await,
             EntryKind::ApiKey => api_keys::$function($($argument),*).await,
             EntryKind::Number => phone_numbers::$function($($argument),*).await,
+            EntryKind::Listener => listeners::$function($($argument),*).await,
             EntryKind::Unspecified => unreachable!("a request of no kind was refused before"),
         }
     };
 }
 
 /// Every kind.
-pub(crate) const KINDS: [EntryKind; 5] =
-    [EntryKind::Tenant, EntryKind::User, EntryKind::Agent, EntryKind::ApiKey, EntryKind::Number];
+pub(crate) const KINDS: [EntryKind; 6] = [
+    EntryKind::Tenant,
+    EntryKind::User,
+    EntryKind::Agent,
+    EntryKind::ApiKey,
+    EntryKind::Number,
+    EntryKind::Listener,
+];
 
 /// One entry.
 pub(crate) async fn get(
@@ -133,6 +141,7 @@ pub(crate) async fn put(connection: &mut PgConnection, entry: &Entry, key: &str)
         Entry::Agent(entry) => agents::put(connection, entry, key).await,
         Entry::ApiKey(entry) => api_keys::put(connection, entry, key).await,
         Entry::Number(entry) => phone_numbers::put(connection, entry, key).await,
+        Entry::Listener(entry) => listeners::put(connection, entry, key).await,
     }
 }
 
@@ -178,7 +187,8 @@ pub(crate) async fn has_entries(connection: &mut PgConnection, tenant: &str) -> 
     sqlx::query_scalar(
         "select exists (select from users where tenant = $1)
              or exists (select from api_keys where tenant = $1)
-             or exists (select from phone_numbers where tenant = $1)",
+             or exists (select from phone_numbers where tenant = $1)
+             or exists (select from listeners where tenant = $1)",
     )
     .bind(tenant)
     .fetch_one(connection)

@@ -4,19 +4,18 @@ use chasqui_proto::Tenant;
 use jsonwebtoken::{decode, decode_header, errors::ErrorKind};
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Identity,
+use crate::{
+    Error, Identity, TokenSettings,
     claims::Claims,
     jwks::Jwks,
     key::{Key, read_pem},
 };
-use crate::{config::Config, error::Error};
 
 /// The longest token that is looked at, bytes: headers are bounded, frames are larger.
 const TOKEN_BYTES_MAX: usize = 16 * 1024;
 
 /// Checks tokens.
-pub(super) struct Authenticator {
+pub struct Authenticator {
     keys: Vec<Key>,
     jwks: Option<Jwks>,
     default_tenant: Tenant,
@@ -30,24 +29,25 @@ impl std::fmt::Debug for Authenticator {
 
 impl Authenticator {
     /// With the keys of a checked configuration.
-    pub(super) fn new(config: &Config, default_tenant: Tenant) -> Self {
-        let rules = config.token_rules();
-        let secret = config.jwt_secret.iter().map(|secret| Key::of_secret(secret, &rules));
-        let public = config.public_keys().filter_map(|setting| Key::of_pem(&read_pem(setting).ok()?, &rules));
+    pub fn new(settings: &TokenSettings, default_tenant: Tenant) -> Self {
+        let rules = &settings.rules;
+        let secret = settings.secret.iter().map(|secret| Key::of_secret(secret, rules));
+        let public = settings.public_keys.iter();
+        let public = public.filter_map(|setting| Key::of_pem(&read_pem(setting).ok()?, rules));
         let keys = secret.chain(public).collect();
-        let jwks = config.jwks().map(|url| Jwks::new(url, rules.clone()));
+        let jwks = settings.jwks_url.clone().map(|url| Jwks::new(url, rules.clone()));
         Self { keys, jwks, default_tenant }
     }
 
     /// Keeps the issuer's keys fresh until stopped.
-    pub(super) async fn run(&self, stop: CancellationToken) {
+    pub async fn run(&self, stop: CancellationToken) {
         if let Some(jwks) = &self.jwks {
             jwks.run(stop).await;
         }
     }
 
     /// The identity a token proves.
-    pub(super) async fn identify(&self, token: &str) -> Result<Identity, Error> {
+    pub async fn identify(&self, token: &str) -> Result<Identity, Error> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(Error::Unauthorized("the token is longer than 16 KiB"));
         }
@@ -104,10 +104,10 @@ mod tests {
         encode(&Header::new(algorithm), claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
     }
 
-    fn authenticator(change: impl FnOnce(&mut Config)) -> Authenticator {
-        let mut config = Config { jwt_secret: Some(SECRET.into()), ..Config::default() };
-        change(&mut config);
-        Authenticator::new(&config, "default".parse().unwrap())
+    fn authenticator(change: impl FnOnce(&mut TokenSettings)) -> Authenticator {
+        let mut settings = TokenSettings { secret: Some(SECRET.into()), ..TokenSettings::default() };
+        change(&mut settings);
+        Authenticator::new(&settings, "default".parse().unwrap())
     }
 
     #[tokio::test]
@@ -156,9 +156,9 @@ mod tests {
         ] {
             let pair = KeyPair::generate_for(kind).unwrap();
             let (private, public) = (pair.serialize_pem(), pair.public_key_pem());
-            let authenticator = authenticator(|config| {
-                config.jwt_secret = None;
-                config.jwt_public_keys = vec![public.clone()];
+            let authenticator = authenticator(|settings| {
+                settings.secret = None;
+                settings.public_keys = vec![public.clone()];
             });
             let key = match algorithm {
                 Algorithm::ES256 => EncodingKey::from_ec_pem(private.as_bytes()),
@@ -178,9 +178,9 @@ mod tests {
 
     #[tokio::test]
     async fn issuer_and_audience_are_asked_for_when_they_are_configured() {
-        let authenticator = authenticator(|config| {
-            config.jwt_issuer = Some("https://id.example.org".to_owned());
-            config.jwt_audience = Some("chat".to_owned());
+        let authenticator = authenticator(|settings| {
+            settings.rules.issuer = Some("https://id.example.org".to_owned());
+            settings.rules.audience = Some("chat".to_owned());
         });
         let check = async |claims: Value, why: &str| {
             let error = authenticator.identify(&sign(Algorithm::HS256, SECRET, &claims)).await.unwrap_err();

@@ -6,8 +6,7 @@ use chasqui_proto::{ConversationToken, Tenant, address::parse_address, v1::Perso
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Identity;
-use crate::error::Error;
+use crate::{Error, Identity};
 
 /// The longest user id a token may carry, bytes.
 const USER_LENGTH_MAX: usize = 128;
@@ -17,7 +16,7 @@ const STAFF_ROLES: [&str; 2] = ["staff", "admin"];
 
 /// The claims we read. Issuers add others.
 #[derive(Debug, Deserialize)]
-pub(super) struct Claims {
+pub(crate) struct Claims {
     id: Option<Id>,
     sub: Option<Id>,
     tenant: Option<String>,
@@ -37,7 +36,7 @@ enum Id {
 }
 
 impl Claims {
-    pub(super) fn identity(self, default_tenant: &Tenant) -> Result<Identity, Error> {
+    pub(crate) fn identity(self, default_tenant: &Tenant) -> Result<Identity, Error> {
         let user = match self.id.or(self.sub) {
             Some(Id::Text(user)) => user,
             Some(Id::Number(user)) => user.to_string(),

@@ -1,9 +1,9 @@
 //! The token of a request, where HTTP has a place for it.
 
-use axum::http::{HeaderMap, header};
+use http::{HeaderMap, header};
 
 /// What stands in `Authorization: Bearer <token>`.
-pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     let given = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     given.strip_prefix("Bearer ").or_else(|| given.strip_prefix("bearer ")).map(str::trim)
 }

@@ -6,7 +6,7 @@ use jsonwebtoken::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::config::TokenRules;
+use crate::TokenRules;
 
 /// How far the clocks of an issuer and ours may differ, seconds.
 const CLOCK_SKEW_SECS: u64 = 30;
@@ -21,10 +21,10 @@ const RSA: &[Algorithm] = &[
 ];
 
 /// A key, its name where it has one, and what is asked of the tokens it signed.
-pub(super) struct Key {
-    pub(super) id: Option<String>,
-    pub(super) decoding: DecodingKey,
-    pub(super) validation: Validation,
+pub(crate) struct Key {
+    pub(crate) id: Option<String>,
+    pub(crate) decoding: DecodingKey,
+    pub(crate) validation: Validation,
 }
 
 impl Key {
@@ -50,19 +50,19 @@ impl Key {
     }
 
     /// The shared secret of HS256.
-    pub(super) fn of_secret(secret: &SecretString, rules: &TokenRules) -> Self {
+    pub(crate) fn of_secret(secret: &SecretString, rules: &TokenRules) -> Self {
         let decoding = DecodingKey::from_secret(secret.expose_secret().as_bytes());
         Self::new(None, decoding, &[Algorithm::HS256], rules)
     }
 
     /// A public key as PEM text.
-    pub(super) fn of_pem(pem: &str, rules: &TokenRules) -> Option<Self> {
+    pub(crate) fn of_pem(pem: &str, rules: &TokenRules) -> Option<Self> {
         let (decoding, algorithms) = read_public_key(pem)?;
         Some(Self::new(None, decoding, algorithms, rules))
     }
 
     /// A key of an issuer's set; `None` for one that is not for checking signatures, or of a kind we do not take.
-    pub(super) fn of_jwk(jwk: &Jwk, rules: &TokenRules) -> Option<Self> {
+    pub(crate) fn of_jwk(jwk: &Jwk, rules: &TokenRules) -> Option<Self> {
         let usable = matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature));
         let family: &[Algorithm] = match &jwk.algorithm {
             AlgorithmParameters::RSA(_) => RSA,
@@ -89,7 +89,7 @@ impl Key {
     }
 
     /// Whether a token with this header may be checked with it.
-    pub(super) fn fits(&self, header: &jsonwebtoken::Header) -> bool {
+    pub(crate) fn fits(&self, header: &jsonwebtoken::Header) -> bool {
         let same_id = match (&self.id, &header.kid) {
             (Some(id), Some(named)) => id == named,
             _ => true,
@@ -109,8 +109,8 @@ fn read_public_key(pem: &str) -> Option<(DecodingKey, &'static [Algorithm])> {
     DecodingKey::from_ed_pem(pem).ok().map(|key| (key, &[Algorithm::EdDSA] as &[_]))
 }
 
-/// The PEM text of a setting, which is that text or the file that holds it.
-pub(crate) fn read_pem(setting: &str) -> Result<String, String> {
+/// The PEM text of a setting, which is that text or the file that holds it; in error, what is wrong with it.
+pub fn read_pem(setting: &str) -> Result<String, String> {
     let text = if setting.contains("-----BEGIN") {
         // Environment variables often carry line breaks as two characters.
         setting.replace("\\n", "\n")

@@ -6,44 +6,45 @@ use chasqui_proto::{
     v1::PersonKind,
 };
 
-use crate::error::Error;
+use crate::Error;
 
 /// Whom a valid token speaks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Identity {
+pub struct Identity {
     /// The user's id within the tenant.
-    pub(crate) user: String,
+    pub user: String,
     /// The tenant whose conversations the user may see.
-    pub(crate) tenant: Tenant,
+    pub tenant: Tenant,
     /// Whether the token itself names the tenant.
-    pub(crate) is_tenant_named: bool,
+    pub is_tenant_named: bool,
     /// The contact's number, for widgets: such a token opens that conversation and nothing else.
-    pub(crate) phone: Option<String>,
+    pub phone: Option<String>,
     /// The user's name among the people of its tenant, on the bus.
-    pub(crate) person: ConversationToken,
+    pub person: ConversationToken,
     /// What the user is to its tenant.
-    pub(crate) kind: PersonKind,
+    pub kind: PersonKind,
     /// The issuer calls the user a member of the tenant's staff.
-    pub(crate) has_staff_role: bool,
+    pub has_staff_role: bool,
     /// The name people know the user by; empty where nobody said it.
-    pub(crate) name: String,
+    pub name: String,
     /// BEN-08: the agent the user is, active or not.
-    pub(crate) agent: Option<Agent>,
+    pub agent: Option<Agent>,
     /// When the token ends, unix milliseconds; `None` when it never does.
-    pub(crate) expires_at_ms: Option<i64>,
+    pub expires_at_ms: Option<i64>,
 }
 
 /// A user who answers others.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Agent {
-    pub(crate) id: String,
+pub struct Agent {
+    /// Its id in the directory.
+    pub id: String,
     /// An inactive agent is treated as a regular user (BEN-09).
-    pub(crate) is_active: bool,
+    pub is_active: bool,
 }
 
 impl Identity {
     /// The contact with this phone number, whoever says so.
-    pub(crate) fn of_phone(tenant: Tenant, phone: &str) -> Result<Self, InvalidAddress> {
+    pub fn of_phone(tenant: Tenant, phone: &str) -> Result<Self, InvalidAddress> {
         Ok(Self {
             user: phone.to_owned(),
             tenant,
@@ -59,17 +60,17 @@ impl Identity {
     }
 
     /// A user of the tenant, and not a contact whose token opens its widget only.
-    pub(crate) fn is_user(&self) -> bool {
+    pub fn is_user(&self) -> bool {
         self.phone.is_none()
     }
 
     /// Whether the user answers others now.
-    pub(crate) fn is_active_agent(&self) -> bool {
+    pub fn is_active_agent(&self) -> bool {
         self.agent.as_ref().is_some_and(|agent| agent.is_active)
     }
 
     /// Whether a connection may go on with the other's token: it speaks for the same user of the same tenant.
-    pub(crate) fn may_become(&self, other: &Self) -> Result<(), Error> {
+    pub fn may_become(&self, other: &Self) -> Result<(), Error> {
         let same = (&self.user, &self.tenant, &self.phone) == (&other.user, &other.tenant, &other.phone);
         same.then_some(()).ok_or(Error::Forbidden("the new token must name the same user, tenant and phone"))
     }

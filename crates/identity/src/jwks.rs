@@ -12,8 +12,7 @@ use serde_json::Value;
 use tokio::{sync::Mutex, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::key::Key;
-use crate::{config::TokenRules, error::Error};
+use crate::{Error, TokenRules, key::Key};
 
 /// How long a fetch may take.
 const FETCH_WAIT: Duration = Duration::from_secs(5);
@@ -46,7 +45,7 @@ enum FetchError {
 }
 
 /// The issuer's keys as this node knows them.
-pub(super) struct Jwks {
+pub(crate) struct Jwks {
     url: Url,
     rules: TokenRules,
     client: Client,
@@ -57,7 +56,7 @@ pub(super) struct Jwks {
 }
 
 impl Jwks {
-    pub(super) fn new(url: Url, rules: TokenRules) -> Self {
+    pub(crate) fn new(url: Url, rules: TokenRules) -> Self {
         let client = Client::builder()
             .timeout(FETCH_WAIT)
             // The configuration names the place; nobody else may name another.
@@ -68,7 +67,7 @@ impl Jwks {
     }
 
     /// Fetches the set now and then, until stopped.
-    pub(super) async fn run(&self, stop: CancellationToken) {
+    pub(crate) async fn run(&self, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(REFRESH_INTERVAL);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             self.refresh().await;
@@ -76,7 +75,7 @@ impl Jwks {
     }
 
     /// The keys to check a token with, fetched first when none of them is the one it names.
-    pub(super) async fn keys_for(&self, header: &Header) -> Result<Arc<[Key]>, Error> {
+    pub(crate) async fn keys_for(&self, header: &Header) -> Result<Arc<[Key]>, Error> {
         let known = self.keys();
         let named = |keys: &[Key]| keys.iter().any(|key| header.kid.is_none() || key.id == header.kid);
         if named(&known) {
@@ -100,7 +99,7 @@ impl Jwks {
         let fetched = self.fetch().await;
         *asked = Some(Instant::now());
         let result = if fetched.is_ok() { "ok" } else { "failed" };
-        metrics::counter!("chasqui_edge_jwks_fetches_total", "result" => result).increment(1);
+        metrics::counter!("chasqui_jwks_fetches_total", "result" => result).increment(1);
         match fetched {
             Ok(keys) => *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys,
             Err(error) => tracing::warn!(%error, "the issuer's keys cannot be fetched; the known ones go on"),
