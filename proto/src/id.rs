@@ -110,6 +110,8 @@ mod tests {
             "e53cc160-2dac-516e-8075-0e1dfd1ae3e6"
         );
         assert_eq!(fact_id(&["a", "b"]).to_string(), "0ccc3c6c-0d67-578e-ba28-43109c020d32");
+        let listener = listener_id(&tenant, "http://127.0.0.1:3013/api/message-received");
+        assert_eq!(listener.to_string(), "56a2b77e-dc42-55f1-9338-79d2a4e6ee83");
     }
 
     #[test]

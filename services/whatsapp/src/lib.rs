@@ -1,4 +1,14 @@
 #![doc = include_str!("../README.md")]
 
+pub mod config;
+pub mod error;
+mod service;
+
 mod connector;
 mod line;
+
+mod sessions;
+
+pub use config::Config;
+pub use error::Error;
+pub use service::run;

@@ -8,10 +8,11 @@ use chasqui_directory::{Directory, NewKey, key_of, person, read_all};
 use chasqui_kit::{Bus, bus::NatsConfig, clock, stream};
 use chasqui_proto::{
     Tenant,
+    id::listener_id,
     stream::DIRECTORY_BUCKET,
     v1::{
-        AgentEntry, AgentStatus, ApiKeyEntry, DirectoryEntry, EntryKind, NumberEntry, TenantEntry, UserEntry,
-        directory_entry::Entry,
+        AgentEntry, AgentStatus, ApiKeyEntry, DirectoryEntry, EntryKind, ListenerEntry, NumberEntry,
+        TenantEntry, UserEntry, directory_entry::Entry,
     },
 };
 use chasqui_testkit::{NatsServer, wait_for};
@@ -19,8 +20,14 @@ use prost::Message;
 use secrecy::ExposeSecret;
 
 const SOON: Duration = Duration::from_secs(30);
-const ALL: [EntryKind; 5] =
-    [EntryKind::Tenant, EntryKind::User, EntryKind::Agent, EntryKind::ApiKey, EntryKind::Number];
+const ALL: [EntryKind; 6] = [
+    EntryKind::Tenant,
+    EntryKind::User,
+    EntryKind::Agent,
+    EntryKind::ApiKey,
+    EntryKind::Number,
+    EntryKind::Listener,
+];
 
 struct World {
     nats: NatsServer,
@@ -96,6 +103,44 @@ async fn everyone_is_found_by_the_name_they_come_under() -> Result<()> {
     let other: Tenant = "other".parse()?;
     assert_eq!((directory.user(&other, &person), directory.agent(&other, "a1")), (None, None));
     assert_eq!(read_all(&world.bus, &[EntryKind::User]).await?.len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn numbers_are_known_of_all_tenants_and_listeners_of_one() -> Result<()> {
+    let world = World::new().await?;
+    let number = |tenant: &str, id: &str| NumberEntry {
+        tenant: tenant.into(),
+        id: id.into(),
+        messages_per_second_max: 20,
+        ..NumberEntry::default()
+    };
+    let (one, other) = (number("other", "102290129340398"), number("acme", "102290129340399"));
+    let listener = |tenant: &Tenant, url: &str| ListenerEntry {
+        tenant: tenant.to_string(),
+        id: listener_id(tenant, url).to_string(),
+        url: url.into(),
+        disabled: url.ends_with('b'),
+        ..ListenerEntry::default()
+    };
+    // A tenant whose name begins like the other's.
+    let acmes: Tenant = "acme-s".parse()?;
+    let (a, b) = (listener(&acme(), "http://bot/a"), listener(&acme(), "http://bot/b"));
+    for entry in [one.clone(), other.clone()] {
+        world.put(Entry::Number(entry)).await?;
+    }
+    for entry in [a.clone(), b.clone(), listener(&acmes, "http://bot/a")] {
+        world.put(Entry::Listener(entry)).await?;
+    }
+    let directory = Directory::open(&world.bus, &[EntryKind::Number, EntryKind::Listener]);
+    tokio::time::timeout(SOON, directory.ready()).await?;
+    assert_eq!(directory.numbers(), [one, other]);
+    let mut listeners = directory.listeners(&acme());
+    listeners.sort_by(|one, other| one.url.cmp(&other.url));
+    assert_eq!(listeners, [a.clone(), b]);
+    assert_eq!(directory.listener(&acme(), &a.id), Some(a.clone()));
+    assert_eq!(directory.listener(&acmes, &a.id), None);
+    assert_eq!(directory.listeners(&"nobody".parse()?), []);
     Ok(())
 }
 

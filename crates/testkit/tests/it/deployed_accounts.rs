@@ -17,7 +17,7 @@ const SOON: Duration = Duration::from_secs(10);
 async fn deployed() -> Result<NatsServer> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/nats/accounts.conf");
     let mut extra = std::fs::read_to_string(file)?;
-    for user in ["SYSTEM", "OPERATOR", "INGEST", "EDGE", "PERSISTENCE", "WHATSAPP"] {
+    for user in ["SYSTEM", "OPERATOR", "INGEST", "EDGE", "PERSISTENCE", "WHATSAPP", "LINKED", "WEBHOOKS"] {
         extra = extra.replace(&format!("$NATS_{user}_PASSWORD"), &format!("\"{}\"", user.to_lowercase()));
     }
     Ok(NatsServer::start_with(NatsOptions { extra, ..NatsOptions::default() }).await?)
@@ -114,13 +114,41 @@ async fn services_may_do_their_work() -> Result<()> {
     let (answer, answered) = tokio::join!(edge.request("whatsapp.sessions.open", "".into()), answering);
     answered?;
     assert_eq!(answer?.payload, "opened");
-    for told in
-        ["sessions.updated.u1.main", "messages.in.u1.5491100000001", "messages.status.u1.5491100000001"]
-    {
+    for told in [
+        "sessions.updated.u1.main",
+        "messages.status.u1.5491100000001",
+        "sends.due.u1.main.reply.5491100000001",
+        "$KV.sends.u1.main.1",
+        "$KV.leases.session.u1.main",
+        "linked.commands.u1.main",
+        "whatsapp.owners.u1.main",
+    ] {
         whatsapp.publish(told, "".into()).await?;
     }
     jetstream::new(whatsapp.clone()).get_stream("MESSAGES").await?;
     assert_eq!(refused.try_recv().ok(), None, "it may tell all of this");
+
+    let (linked, mut refused) = connect(&nats, "linked").await?;
+    for told in
+        ["messages.in.u1.5491100000001", "messages.status.u1.5491100000001", "whatsapp.owners.u1.main"]
+    {
+        linked.publish(told, "".into()).await?;
+    }
+    let _commands = linked.subscribe("linked.commands.u1.main").await?;
+    let (webhooks, mut refused_too) = connect(&nats, "webhooks").await?;
+    for told in [
+        "deliveries.due.1.u1.x",
+        "deliveries.later.u1.x",
+        "deliveries.attempted.u1.x",
+        "listeners.updated.u1.x",
+        "persistence.directory.put",
+        "$KV.leases.deliveries.1",
+    ] {
+        webhooks.publish(told, "".into()).await?;
+    }
+    jetstream::new(linked.clone()).get_stream("MESSAGES").await?;
+    jetstream::new(webhooks.clone()).get_stream("MESSAGES").await?;
+    assert_eq!((refused.try_recv().ok(), refused_too.try_recv().ok()), (None, None));
 
     let (operator, _) = connect(&nats, "operator").await?;
     let ping = operator.request("$SRV.PING.persistence", "".into()).await?;
@@ -163,6 +191,18 @@ async fn services_may_not_do_each_others_work() -> Result<()> {
     check("whatsapp", "persistence.directory.list").await?;
     check("whatsapp", "$KV.directory.key.1").await?;
     check("whatsapp", "$JS.API.STREAM.PURGE.MESSAGES").await?;
+    check("whatsapp", "messages.in.default.1").await?;
+    check("whatsapp", "$KV.leases.deliveries.1").await?;
+    check("linked", "messages.out.default.1").await?;
+    check("linked", "sessions.updated.default.main").await?;
+    check("linked", "linked.commands.default.main").await?;
+    check("linked", "$JS.API.CONSUMER.CREATE.MESSAGES").await?;
+    check("webhooks", "messages.in.default.1").await?;
+    check("webhooks", "persistence.directory.remove").await?;
+    check("webhooks", "$KV.leases.session.default.main").await?;
+    check("ingest", "sends.due.default.main.reply.1").await?;
+    check("ingest", "whatsapp.owners.default.main").await?;
+    check("edge", "deliveries.due.1.default.x").await?;
 
     for (user, overheard) in [
         ("edge", "_INBOX_persistence.>"),
@@ -172,6 +212,9 @@ async fn services_may_not_do_each_others_work() -> Result<()> {
         ("ingest", "live.>"),
         ("persistence", "typing.>"),
         ("whatsapp", "live.>"),
+        ("linked", "whatsapp.>"),
+        ("linked", "live.>"),
+        ("webhooks", "messages.>"),
         ("whatsapp", "edge.>"),
     ] {
         let (client, mut refused) = connect(&nats, user).await?;

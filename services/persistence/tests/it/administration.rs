@@ -6,11 +6,13 @@ use anyhow::Result;
 use chasqui_directory::{NewKey, read_all};
 use chasqui_kit::{Code, request::RequestError, stream};
 use chasqui_proto::{
+    id::listener_id,
     service,
     stream::DIRECTORY_BUCKET,
     v1::{
-        AgentEntry, AgentStatus, ApiKeyEntry, DirectoryEntry, EntryKind, GetEntry, ListEntries, NumberEntry,
-        PutEntry, RemoveEntry, TenantEntry, UserEntry, directory_entry::Entry,
+        AgentEntry, AgentStatus, ApiKeyEntry, DirectoryEntry, EntryKind, GetEntry, ListEntries,
+        ListenerEntry, ListenerFormat, NumberEntry, PutEntry, RemoveEntry, TenantEntry, UserEntry,
+        directory_entry::Entry,
     },
 };
 use chasqui_testkit::wait_for;
@@ -19,8 +21,14 @@ use prost::Message;
 
 use crate::world::{SOON, World, refusal};
 
-const KINDS: [EntryKind; 5] =
-    [EntryKind::Tenant, EntryKind::User, EntryKind::Agent, EntryKind::ApiKey, EntryKind::Number];
+const KINDS: [EntryKind; 6] = [
+    EntryKind::Tenant,
+    EntryKind::User,
+    EntryKind::Agent,
+    EntryKind::ApiKey,
+    EntryKind::Number,
+    EntryKind::Listener,
+];
 
 fn user(id: &str) -> UserEntry {
     UserEntry { tenant: "acme".into(), id: id.into(), ..UserEntry::default() }
@@ -39,7 +47,25 @@ fn agent(id: &str, user_id: &str) -> AgentEntry {
 }
 
 fn number(tenant: &str) -> NumberEntry {
-    NumberEntry { tenant: tenant.into(), id: "102290129340398".into(), ..NumberEntry::default() }
+    NumberEntry {
+        tenant: tenant.into(),
+        id: "102290129340398".into(),
+        messages_per_second_max: 20,
+        ..NumberEntry::default()
+    }
+}
+
+fn listener(tenant: &str) -> ListenerEntry {
+    let url = "http://127.0.0.1:3013/api/message-received";
+    ListenerEntry {
+        tenant: tenant.into(),
+        id: listener_id(&tenant.parse().expect("a tenant"), url).to_string(),
+        url: url.into(),
+        events: vec!["message.received".into(), "message.status".into()],
+        format: ListenerFormat::Client.into(),
+        sealed_secrets: vec!["sealed2".into(), "sealed1".into()],
+        ..ListenerEntry::default()
+    }
 }
 
 impl World {
@@ -163,6 +189,49 @@ async fn who_is_there_already_stays_as_it_is() -> Result<()> {
     world.put(Entry::User(suspended.clone())).await?;
     assert_eq!(world.put_where(Entry::User(user("u1")), true).await?, Entry::User(suspended));
     assert_eq!(world.put_where(Entry::User(user("u2")), true).await?, Entry::User(user("u2")));
+    replica.stop().await;
+    Ok(())
+}
+
+/// SHC-21: who registers again is the same listener, and no restart forgets it.
+#[tokio::test]
+async fn shc_21_a_listener_that_is_put_again_stays_the_one_it_was() -> Result<()> {
+    let world = World::new().await?;
+    let replica = world.replica().await?;
+    let put = async |listener: ListenerEntry| match world.put(Entry::Listener(listener)).await {
+        Ok(Entry::Listener(stored)) => stored,
+        other => panic!("{other:?}"),
+    };
+    let first = put(listener("acme")).await;
+    assert!(first.created_at_ms > 0);
+    let unstamped = ListenerEntry { created_at_ms: 0, updated_at_ms: 0, ..first.clone() };
+    assert_eq!(unstamped, listener("acme"));
+    replica.stop().await;
+    let replica = world.replica().await?;
+    let failing = ListenerEntry { disabled: true, disabled_reason: "gone".into(), ..listener("acme") };
+    let second = put(ListenerEntry { created_at_ms: 7, ..failing }).await;
+    assert_eq!((second.created_at_ms, &second.id), (first.created_at_ms, &first.id));
+    assert!(second.disabled && second.updated_at_ms > first.updated_at_ms);
+    // The same URL of another tenant is another listener.
+    let other = put(listener("other")).await;
+    assert_ne!(other.id, first.id);
+    let key = |listener: &ListenerEntry| format!("listener.{}.{}", listener.tenant, listener.id);
+    let told = world.told().await;
+    assert_eq!(told.len(), 2);
+    assert_eq!(told[&key(&first)], Entry::Listener(second.clone()));
+
+    let refused =
+        refusal(world.put(Entry::Listener(ListenerEntry { url: "x".into(), ..first.clone() })).await);
+    assert!(refused.1.starts_with("url: must be "), "{refused:?}");
+    let question =
+        ListEntries { kind: EntryKind::Listener.into(), tenant: "acme".into(), ..ListEntries::default() };
+    let page = world.ask(service::DIRECTORY_LIST, question).await?;
+    assert_eq!(page.entries, [DirectoryEntry { entry: Some(Entry::Listener(second)) }]);
+    assert_eq!(refusal(world.get(EntryKind::Listener, "acme", "x").await).0, Code::NotFound);
+    assert_eq!(refusal(world.remove(EntryKind::Tenant, "acme", "").await).0, Code::Conflict);
+    assert!(!world.remove(EntryKind::Listener, "other", &first.id).await?);
+    assert!(world.remove(EntryKind::Listener, "acme", &first.id).await?);
+    assert_eq!(world.told().await.into_keys().collect::<Vec<_>>(), [key(&other)]);
     replica.stop().await;
     Ok(())
 }

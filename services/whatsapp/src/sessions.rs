@@ -1,0 +1,5 @@
+//! Which sessions there are, and how each one stands.
+
+mod key;
+
+pub(crate) use key::SessionKey;

@@ -1,0 +1,3 @@
+//! The service over a private nats-server: the test plays the connector, the Graph API and everybody who asks.
+
+mod world;

@@ -1,0 +1,1 @@
+//! One or more replicas of the service, and their broker.
