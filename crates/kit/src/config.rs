@@ -13,7 +13,7 @@ use serde::{
 pub const DEFAULT_FILE: &str = "chasqui.toml";
 
 /// The environment names operators know, and the setting each one means.
-const OPERATOR_NAMES: [(&str, &str); 13] = [
+const OPERATOR_NAMES: &[(&str, &str)] = &[
     ("PORT", "http.port"),
     ("NATS_URL", "nats.url"),
     ("NATS_USER", "nats.user"),
@@ -24,6 +24,14 @@ const OPERATOR_NAMES: [(&str, &str); 13] = [
     ("ADMIN_API_KEY", "ingest.admin_key"),
     ("WHATSAPP_APP_SECRET", "ingest.app_secret"),
     ("WHATSAPP_VERIFY_TOKEN", "ingest.verify_token"),
+    ("WHATSAPP_ACCESS_TOKEN", "whatsapp.access_token"),
+    ("WHATSAPP_PHONE_NUMBER_ID", "whatsapp.phone_number_id"),
+    ("WHATSAPP_SESSION_TIMEOUT", "whatsapp.session_timeout_ms"),
+    ("WHATSAPP_MAX_RETRIES", "whatsapp.retries_max"),
+    ("SEALING_KEY", "ingest.sealing_key"),
+    ("SEALING_KEY", "webhooks.sealing_key"),
+    ("MEDIA_URL_KEY", "media.url_key"),
+    ("JWT_SECRET", "ingest.jwt_secret"),
     ("DEFAULT_TENANT", "tenant.default"),
     ("LOG_FORMAT", "log.format"),
     ("RUST_LOG", "log.filter"),
@@ -96,7 +104,7 @@ impl Settings {
             Some(path) => layers.add_source(File::from(path).format(FileFormat::Toml)),
             None => layers.add_source(File::new(DEFAULT_FILE, FileFormat::Toml).required(false)),
         };
-        for (variable, setting) in OPERATOR_NAMES {
+        for &(variable, setting) in OPERATOR_NAMES {
             if let Some(value) = variables.get(variable).filter(|value| !value.is_empty()) {
                 layers = layers.set_override(setting, value.as_str()).map_err(|error| unreadable(&error))?;
             }
