@@ -39,8 +39,10 @@ create table webhook_deliveries (
     constraint webhook_deliveries_outcome_check check (outcome in ('delivered', 'retrying', 'failed'))
 ) with (fillfactor = 80);
 
--- Pages of a listener and of a tenant, newest first.
+-- Pages of a listener, all of it or of one outcome, and of a tenant; newest first.
 create index webhook_deliveries_tenant_listener_position_idx on webhook_deliveries (tenant, listener, position);
+create index webhook_deliveries_tenant_listener_outcome_position_idx
+    on webhook_deliveries (tenant, listener, outcome, position);
 create index webhook_deliveries_tenant_position_idx on webhook_deliveries (tenant, position);
 -- What is old enough to be forgotten.
 create index webhook_deliveries_last_attempted_at_idx on webhook_deliveries (last_attempted_at);

@@ -33,6 +33,11 @@ impl<Q, A> Endpoint<Q, A> {
     }
 }
 
+/// Where every running instance of a micro service answers, once each.
+pub fn instances(service: &str) -> String {
+    format!("$SRV.PING.{service}")
+}
+
 /// The micro service of `persistence`.
 pub const PERSISTENCE: &str = "persistence";
 

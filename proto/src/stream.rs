@@ -108,7 +108,7 @@ pub const OUTBOX: Stream = Stream {
 pub const DELIVERIES: Stream = Stream {
     name: "DELIVERIES",
     description: "Events that wait to be posted to a listener",
-    subjects: &["deliveries.due.>", "deliveries.later.>"],
+    subjects: &["deliveries.due.>", "deliveries.later.>", "deliveries.parked.>"],
     per_subject_max: None,
     age_max_secs: None,
     duplicate_window_secs: 20 * 60,
@@ -296,6 +296,15 @@ pub const SEND_STATUS_CONSUMER: &str = "whatsapp-statuses";
 pub const WINDOW_CONSUMER: &str = "whatsapp-windows";
 /// The durable consumer that brings events from `MESSAGES` into `DELIVERIES`.
 pub const DELIVERY_ROUTER_CONSUMER: &str = "webhooks-router";
+
+/// The durable consumer that brings the states of sessions from `STATE` into `DELIVERIES`.
+pub const SESSION_ROUTER_CONSUMER: &str = "webhooks-sessions";
+
+/// The lease of the replica that brings events into `DELIVERIES`: one reader keeps their order.
+pub const DELIVERY_ROUTER_LEASE: &str = "deliveries.router";
+
+/// How many partitions deliveries have. Changing it moves listeners to other partitions, whatever waits for them not.
+pub const DELIVERY_PARTITIONS: u32 = 16;
 
 /// The durable consumer of the owner of a session, one a priority.
 pub fn sends_consumer(

@@ -155,6 +155,24 @@ pub fn deliveries_later(tenant: &Tenant, delivery: &NodeToken) -> Subject<v1::De
     Subject::new(format!("deliveries.later.{tenant}.{delivery}"))
 }
 
+/// An event that waits behind others until its listener takes events again. They stay in the order they came in.
+pub fn deliveries_parked(partition: u32, tenant: &Tenant, listener: &NodeToken) -> Subject<v1::Delivery> {
+    Subject::new(format!("deliveries.parked.{partition}.{tenant}.{listener}"))
+}
+
+/// Every event of a partition that waits for its listener.
+pub fn deliveries_parked_of_partition(partition: u32) -> Pattern {
+    Pattern(format!("deliveries.parked.{partition}.>"))
+}
+
+/// The tenant and the token of the listener of a delivery that is due or parked.
+pub fn listener_of_delivery(subject: &str) -> Option<(&str, &str)> {
+    let mut tokens = subject.strip_prefix("deliveries.")?.split('.');
+    let (_, _) = (tokens.next()?, tokens.next()?);
+    let place = (tokens.next()?, tokens.next()?);
+    tokens.next().is_none().then_some(place)
+}
+
 /// An attempt to post an event, for the log.
 pub fn deliveries_attempted(tenant: &Tenant, listener: &NodeToken) -> Subject<v1::DeliveryAttempt> {
     Subject::new(format!("deliveries.attempted.{tenant}.{listener}"))
@@ -359,7 +377,7 @@ pub fn parse(subject: &str) -> Option<Parts<'_>> {
 pub fn payload_type(subject: &str) -> Option<&'static str> {
     let parts = parse(subject)?;
     Some(match (parts.noun, parts.fact) {
-        ("messages", "in" | "out") => "chasqui.v1.Message",
+        ("messages", "in" | "out") | ("sends", "due" | "later") => "chasqui.v1.Message",
         ("messages", "status") => "chasqui.v1.MessageStatus",
         ("messages", "notice") => "chasqui.v1.ProviderNotice",
         ("messages", "canary") => "chasqui.v1.Canary",
@@ -371,8 +389,7 @@ pub fn payload_type(subject: &str) -> Option<&'static str> {
         ("bulk", "progress") => "chasqui.v1.BulkProgress",
         ("appointments", "updated") => "chasqui.v1.Appointment",
         ("payments", "updated") => "chasqui.v1.Payment",
-        ("sends", "due" | "later") => "chasqui.v1.Message",
-        ("deliveries", "due" | "later") => "chasqui.v1.Delivery",
+        ("deliveries", "due" | "later" | "parked") => "chasqui.v1.Delivery",
         ("deliveries", "attempted") => "chasqui.v1.DeliveryAttempt",
         ("listeners", "updated") => "chasqui.v1.ListenerState",
         ("whatsapp", "owners") => "chasqui.v1.OwnerRequest",
@@ -423,6 +440,9 @@ mod tests {
         check(&linked_commands(&tenant, &name), "linked.commands.default.main");
         check(&deliveries_due(3, &tenant, &name), "deliveries.due.3.default.main");
         check(&deliveries_later(&tenant, &name), "deliveries.later.default.main");
+        check(&deliveries_parked(3, &tenant, &name), "deliveries.parked.3.default.main");
+        assert_eq!(listener_of_delivery("deliveries.parked.3.default.main"), Some(("default", "main")));
+        assert_eq!(listener_of_delivery("deliveries.due.3.default"), None);
         check(&deliveries_attempted(&tenant, &name), "deliveries.attempted.default.main");
         check(&listeners_updated(&tenant, &name), "listeners.updated.default.main");
         check(&bulk_progress(&tenant, &name), "bulk.progress.default.main");

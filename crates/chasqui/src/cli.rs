@@ -31,7 +31,11 @@ pub(crate) enum Command {
     Edge,
     /// Run persistence: storage and queries.
     Persistence,
-    /// Run ingest, persistence and edge in one process on one port.
+    /// Run whatsapp: the connections of WhatsApp numbers.
+    Whatsapp,
+    /// Run webhooks: events out to registered listeners.
+    Webhooks,
+    /// Run every service in one process on one port.
     All,
     /// Run the simulated outside world for local work.
     Simulator,

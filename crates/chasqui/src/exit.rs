@@ -22,6 +22,8 @@ pub(crate) fn of(service: Service) -> u8 {
         Service::Edge => 11,
         Service::Persistence => 12,
         Service::Simulator => 13,
+        Service::Whatsapp => 14,
+        Service::Webhooks => 15,
     }
 }
 

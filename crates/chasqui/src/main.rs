@@ -37,6 +37,8 @@ async fn main() -> ExitCode {
         Command::Ingest => process::run(&cli, &[Service::Ingest]).await,
         Command::Edge => process::run(&cli, &[Service::Edge]).await,
         Command::Persistence => process::run(&cli, &[Service::Persistence]).await,
+        Command::Whatsapp => process::run(&cli, &[Service::Whatsapp]).await,
+        Command::Webhooks => process::run(&cli, &[Service::Webhooks]).await,
         Command::All => process::run(&cli, &Service::ALL).await,
         Command::Simulator => process::run(&cli, &[Service::Simulator]).await,
         Command::Up(options) => up::run(&cli, options).await,

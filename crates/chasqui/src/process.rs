@@ -192,6 +192,12 @@ impl Part {
                 let config = configuration.persistence.clone();
                 told(Box::pin(chasqui_persistence::run(config, platform, stop)).await)
             }
+            Service::Whatsapp => {
+                told(Box::pin(chasqui_whatsapp::run(configuration.whatsapp.clone(), platform, stop)).await)
+            }
+            Service::Webhooks => {
+                told(Box::pin(chasqui_webhooks::run(configuration.webhooks.clone(), platform, stop)).await)
+            }
             Service::Simulator => unreachable!("the simulator is started without a connection"),
         }
     }

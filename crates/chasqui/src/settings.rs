@@ -22,13 +22,18 @@ pub(crate) enum Service {
     Persistence,
     /// Holds the sockets of front ends.
     Edge,
+    /// Owns the connections of WhatsApp numbers.
+    Whatsapp,
+    /// Posts events to registered listeners.
+    Webhooks,
     /// Plays the outside world for local work.
     Simulator,
 }
 
 impl Service {
     /// What `chasqui all` runs.
-    pub(crate) const ALL: [Self; 3] = [Self::Ingest, Self::Persistence, Self::Edge];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Ingest, Self::Persistence, Self::Edge, Self::Whatsapp, Self::Webhooks];
 
     /// Its name in logs, health reports and NATS connections.
     pub(crate) fn name(self) -> &'static str {
@@ -36,6 +41,8 @@ impl Service {
             Self::Ingest => "ingest",
             Self::Persistence => "persistence",
             Self::Edge => "edge",
+            Self::Whatsapp => "whatsapp",
+            Self::Webhooks => "webhooks",
             Self::Simulator => "simulator",
         }
     }
@@ -48,9 +55,12 @@ pub(crate) struct Configuration {
     pub(crate) http: HttpConfig,
     pub(crate) log: LogConfig,
     pub(crate) tenant: TenantConfig,
+    pub(crate) media: chasqui_media::Config,
     pub(crate) ingest: chasqui_ingest::Config,
     pub(crate) edge: chasqui_edge::Config,
     pub(crate) persistence: chasqui_persistence::Config,
+    pub(crate) whatsapp: chasqui_whatsapp::Config,
+    pub(crate) webhooks: chasqui_webhooks::Config,
     pub(crate) simulator: chasqui_simulator::Config,
 }
 
@@ -61,25 +71,37 @@ pub(crate) fn read(
     variables: Variables,
     services: &[Service],
 ) -> Result<Configuration, Problems> {
-    let mut settings = Settings::read(file, with_simulator_secret(variables))?;
+    let mut settings = Settings::read(file, with_simulator_secrets(variables))?;
     let mut problems = Problems::default();
     let needs = |service: Service| services.contains(&service);
-    let configuration = Configuration {
+    let mut configuration = Configuration {
         nats: settings.take(&mut problems),
         http: settings.take(&mut problems),
         log: settings.take(&mut problems),
         tenant: settings.take(&mut problems),
+        media: take(&mut settings, &mut problems, MEDIA_USERS.into_iter().any(needs)),
         ingest: take(&mut settings, &mut problems, needs(Service::Ingest)),
         edge: take(&mut settings, &mut problems, needs(Service::Edge)),
         persistence: take(&mut settings, &mut problems, needs(Service::Persistence)),
+        whatsapp: take(&mut settings, &mut problems, needs(Service::Whatsapp)),
+        webhooks: take(&mut settings, &mut problems, needs(Service::Webhooks)),
         simulator: take(&mut settings, &mut problems, needs(Service::Simulator)),
     };
     settings.finish(&mut problems);
+    configuration.share_media();
     if problems.is_empty() { Ok(configuration) } else { Err(problems) }
 }
 
-/// The simulator signs with the secret that the ingest checks; saying it once is enough.
-fn with_simulator_secret(mut variables: Variables) -> Variables {
+/// The simulator signs with the secret that ingest checks, and wants the token that whatsapp has; saying each once is
+/// enough.
+fn with_simulator_secrets(mut variables: Variables) -> Variables {
+    let token = variables
+        .get("WHATSAPP_ACCESS_TOKEN")
+        .or_else(|| variables.get("CHASQUI__WHATSAPP__ACCESS_TOKEN"))
+        .cloned();
+    if let Some(token) = token {
+        variables.entry("CHASQUI__SIMULATOR__ACCESS_TOKEN".to_owned()).or_insert(token);
+    }
     let checked =
         variables.get("WHATSAPP_APP_SECRET").or_else(|| variables.get("CHASQUI__INGEST__APP_SECRET"));
     // The first of several is the newest.
@@ -105,7 +127,18 @@ fn take<S: Section>(settings: &mut Settings, problems: &mut Problems, is_needed:
     section
 }
 
+/// The services that keep, sign or serve files.
+const MEDIA_USERS: [Service; 4] = [Service::Ingest, Service::Edge, Service::Whatsapp, Service::Webhooks];
+
 impl Configuration {
+    /// One section serves every service that has to do with files.
+    fn share_media(&mut self) {
+        self.ingest.media = self.media.clone();
+        self.edge.media = self.media.clone();
+        self.whatsapp.media = self.media.clone();
+        self.webhooks.media = self.media.clone();
+    }
+
     /// Every setting with its value, one a line; secrets are only said to be set.
     pub(crate) fn lines(&self) -> Vec<String> {
         [
@@ -113,9 +146,12 @@ impl Configuration {
             section_lines(&self.http),
             section_lines(&self.log),
             section_lines(&self.tenant),
+            section_lines(&self.media),
             section_lines(&self.ingest),
             section_lines(&self.edge),
             section_lines(&self.persistence),
+            section_lines(&self.whatsapp),
+            section_lines(&self.webhooks),
             section_lines(&self.simulator),
         ]
         .concat()

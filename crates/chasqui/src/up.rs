@@ -7,7 +7,7 @@ mod screen;
 mod secrets;
 mod servers;
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use anyhow::Context;
 use secrecy::SecretString;
@@ -25,7 +25,20 @@ use secrets::Secrets;
 use servers::Servers;
 
 /// What runs in this process; the further edges are processes of their own.
-const HERE: [Service; 4] = [Service::Ingest, Service::Persistence, Service::Edge, Service::Simulator];
+const HERE: [Service; 6] = [
+    Service::Ingest,
+    Service::Persistence,
+    Service::Edge,
+    Service::Whatsapp,
+    Service::Webhooks,
+    Service::Simulator,
+];
+
+/// The Graph API's id of the simulated number.
+const PHONE_NUMBER_ID: &str = "100000000000001";
+
+/// Listeners of a development machine are on it.
+const LISTENER_NETWORKS: &str = "127.0.0.0/8,::1/128";
 
 /// Starts everything, says so, and stops it in order.
 pub(crate) async fn run(cli: &Cli, options: &Up) -> ExitCode {
@@ -63,7 +76,7 @@ async fn start(cli: &Cli, options: &Up) -> Result<Running, Failure> {
     let secrets = Secrets::load_or_make(&data.join("dev.toml"), &given)?;
     let mut plan = Plan::new(options.port, options.edges)?;
     let servers = Servers::start(&data, &given, &mut plan).await?;
-    let variables = variables(given, &plan, &servers, &secrets);
+    let variables = variables(given, &data, &plan, &servers, &secrets);
     let configuration =
         settings::read(cli.config.as_deref(), variables.clone(), &HERE).map_err(Failure::Configuration)?;
     let database = SecretString::from(servers.database_url());
@@ -71,7 +84,7 @@ async fn start(cli: &Cli, options: &Up) -> Result<Running, Failure> {
     let mut process = Process::new(&configuration, cli.node.as_deref());
     process.simulate(&configuration);
     process
-        .serve(&configuration, &[Service::Ingest, Service::Persistence, Service::Edge])
+        .serve(&configuration, &Service::ALL)
         .context("the front door cannot be opened")?;
     let edges = Edges::start(&plan, &variables, cli.config.as_deref(), process.supervisor())?;
     announce(&mut process, &plan, &configuration, &servers)?;
@@ -87,7 +100,13 @@ impl Running {
 }
 
 /// The environment of this process and of the further edges: what was given, and what is started or made up here.
-fn variables(given: Variables, plan: &Plan, servers: &Servers, secrets: &Secrets) -> Variables {
+fn variables(
+    given: Variables,
+    data: &Path,
+    plan: &Plan,
+    servers: &Servers,
+    secrets: &Secrets,
+) -> Variables {
     let mut variables = given;
     secrets.fill(&mut variables);
     variables.insert("PORT".to_owned(), plan.front().to_string());
@@ -97,6 +116,18 @@ fn variables(given: Variables, plan: &Plan, servers: &Servers, secrets: &Secrets
     variables.insert("CHASQUI__SIMULATOR__LINKED_DEVICES".to_owned(), "true".to_owned());
     let webhook = format!("http://127.0.0.1:{}/webhooks/whatsapp", plan.front());
     variables.insert("CHASQUI__SIMULATOR__WEBHOOK_URL".to_owned(), webhook);
+    // The real connector runs; only its provider is played here.
+    let graph = format!("http://127.0.0.1:{}", plan.simulator);
+    for (setting, value) in [
+        ("CHASQUI__WHATSAPP__GRAPH_URL", graph),
+        ("WHATSAPP_PHONE_NUMBER_ID", PHONE_NUMBER_ID.to_owned()),
+        ("CHASQUI__MEDIA__STORE", format!("file://{}", data.join("media").display())),
+        ("CHASQUI__MEDIA__BASE_URL", format!("http://127.0.0.1:{}", plan.front())),
+        ("CHASQUI__INGEST__PRIVATE_NETWORKS_ALLOWED", LISTENER_NETWORKS.to_owned()),
+        ("CHASQUI__WEBHOOKS__PRIVATE_NETWORKS_ALLOWED", LISTENER_NETWORKS.to_owned()),
+    ] {
+        variables.entry(setting.to_owned()).or_insert(value);
+    }
     // What is this open is for this machine only, unless somebody asks for more.
     variables.entry("CHASQUI__HTTP__HOST".to_owned()).or_insert_with(|| "127.0.0.1".to_owned());
     // The widgets of a development machine have no tokens; the screen says that it is open.

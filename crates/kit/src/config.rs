@@ -31,7 +31,6 @@ const OPERATOR_NAMES: &[(&str, &str)] = &[
     ("SEALING_KEY", "ingest.sealing_key"),
     ("SEALING_KEY", "webhooks.sealing_key"),
     ("MEDIA_URL_KEY", "media.url_key"),
-    ("JWT_SECRET", "ingest.jwt_secret"),
     ("DEFAULT_TENANT", "tenant.default"),
     ("LOG_FORMAT", "log.format"),
     ("RUST_LOG", "log.filter"),

@@ -9,11 +9,7 @@ use async_nats::{
         consumer::{AckPolicy, PullConsumer, pull},
     },
 };
-use chasqui_proto::{
-    Pattern, header,
-    stream::{MESSAGES, Stream as StreamSpec},
-    subject,
-};
+use chasqui_proto::{Pattern, header, stream::Stream as StreamSpec, subject};
 use futures::{Stream, StreamExt, stream};
 
 use crate::{Bus, Code, error::Coded, publish::PublishError};
@@ -69,6 +65,11 @@ impl Delivery {
     /// The subject it was published on.
     pub fn subject(&self) -> &str {
         self.message.subject.as_str()
+    }
+
+    /// The stream it is stored in.
+    pub fn stream(&self) -> &str {
+        self.message.info().expect("what cannot be placed is not delivered").stream
     }
 
     /// The encoded payload.
@@ -171,12 +172,13 @@ pub async fn bury(bus: &Bus, delivery: &Delivery, cause: &Cause<'_>) -> Result<(
     headers.insert(header::DEAD_REASON, cause.reason);
     headers.insert(header::DEAD_ATTEMPTS, delivery.attempt.to_string());
     headers.insert(header::DEAD_SUBJECT, delivery.subject());
-    headers.insert(header::DEAD_STREAM, MESSAGES.name);
+    let stream = delivery.stream();
+    headers.insert(header::DEAD_STREAM, stream);
     headers.insert(header::DEAD_SEQUENCE, delivery.seq.to_string());
     headers.insert(header::DEAD_FIRST_ERROR, one_line(cause.first_error));
     headers.insert(header::DEAD_LAST_ERROR, one_line(cause.last_error));
     let letter = subject::dead_letter(cause.service, delivery.subject());
-    let id = format!("{}:{}", cause.service, delivery.seq);
+    let id = format!("{}:{stream}:{}", cause.service, delivery.seq);
     bus.publish_bytes(letter.as_str(), delivery.payload().clone(), headers, &id).await?;
     delivery.done().await;
     metrics::counter!("chasqui_dead_letters_total", "service" => cause.service, "reason" => cause.reason)

@@ -6,7 +6,7 @@ use async_nats::jetstream::{
     ErrorCode,
     context::{CreateStreamError, CreateStreamErrorKind},
     kv,
-    stream::{Config, DiscardPolicy, Republish, RetentionPolicy, StorageType},
+    stream::{Config, Republish, RetentionPolicy, StorageType},
 };
 use chasqui_proto::stream::{ALL, BUCKETS, REPUBLISH_TO, Stream};
 
@@ -90,8 +90,9 @@ fn config_of(stream: &Stream, bus: &Bus) -> Config {
         subjects: stream.subjects.iter().map(|&subject| subject.to_owned()).collect(),
         storage: StorageType::File,
         num_replicas: bus.config().replicas,
-        max_bytes: bus.config().stream_bytes_max / stream.bytes_divisor,
-        discard: if stream.is_queue { DiscardPolicy::New } else { DiscardPolicy::Old },
+        // The broker has no schedules where a full stream refuses, and one that drops would lose what is not sent yet: a
+        // queue is bounded by the broker's own storage, which refuses.
+        max_bytes: if stream.is_queue { -1 } else { bus.config().stream_bytes_max / stream.bytes_divisor },
         max_messages_per_subject: stream.per_subject_max.unwrap_or(-1),
         max_age: Duration::from_secs(stream.age_max_secs.unwrap_or(0)),
         duplicate_window: Duration::from_secs(stream.duplicate_window_secs),

@@ -4,7 +4,6 @@
 pub(crate) mod announcement;
 mod entry;
 mod error;
-mod fields;
 
 use std::sync::Arc;
 
@@ -28,11 +27,11 @@ use utoipa::IntoParams;
 
 use crate::{
     admission::{Administrator, Admission},
+    fields::Fields,
     openapi::AdminRefusal,
     request_body,
 };
-use error::AdminError;
-use fields::Fields;
+use error::{AdminError, wrong};
 
 /// Room for an entry whose every field is as long as it may be, escaped.
 const BODY_BYTES_MAX: usize = 16 * 1024;
@@ -279,10 +278,7 @@ impl<'a> Admitted<'a> {
             return self.tenant(named);
         }
         if named.is_some_and(|named| named != id) {
-            return Err(AdminError::Field {
-                field: "tenant".into(),
-                expected: "must be as in the path".into(),
-            });
+            return Err(wrong("tenant", "must be as in the path"));
         }
         self.tenant(Some(id))
     }
@@ -343,7 +339,7 @@ fn names(kind: EntryKind) -> (&'static str, &'static str) {
         EntryKind::Agent => ("agent", "agents"),
         EntryKind::ApiKey => ("key", "keys"),
         EntryKind::Number => ("number", "numbers"),
-        EntryKind::Unspecified => ("", ""),
+        EntryKind::Listener | EntryKind::Unspecified => ("", ""),
     }
 }
 

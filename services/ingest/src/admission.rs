@@ -1,10 +1,15 @@
-//! Who may hand in what: keys of the configuration, and keys of machines from the directory.
+//! Who may do what: keys of the configuration, keys of machines from the directory, tokens of staff.
 
-use axum::http::{HeaderMap, header::AUTHORIZATION};
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
 use chasqui_directory::{Directory, SECRET_PREFIX, Scope};
+use chasqui_identity::bearer;
 use chasqui_kit::{Code, Coded, secret};
 use chasqui_proto::Tenant;
 use secrecy::{ExposeSecret, SecretString};
+
+use crate::staff::{Staff, StaffError};
 
 const API_KEY_HEADER: &str = "x-api-key";
 
@@ -20,6 +25,30 @@ pub(crate) struct Admission {
     pub(crate) anonymous: bool,
     /// The tenant of whoever names none.
     pub(crate) default_tenant: Tenant,
+    /// Who signed in; `None` where no token could be checked.
+    pub(crate) staff: Option<Arc<Staff>>,
+}
+
+/// Who calls, and for which tenant.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Caller {
+    /// Whose messages and listeners it may touch.
+    pub(crate) tenant: Tenant,
+    /// What it proved.
+    pub(crate) by: Proof,
+}
+
+/// What lets a caller in.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Proof {
+    /// The key of the configuration.
+    Configured,
+    /// A key of the directory, by its id.
+    Key(String),
+    /// The token of a member of the staff, by the user's id.
+    Staff(String),
+    /// Nothing.
+    Nobody,
 }
 
 /// Who changes the directory.
@@ -40,6 +69,9 @@ pub(crate) enum AdmissionError {
     /// A valid key that is for something else.
     #[error("this key has no scope {0}")]
     Scope(&'static str),
+    /// A valid token of somebody who may not, or that cannot be checked now.
+    #[error(transparent)]
+    Staff(StaffError),
 }
 
 impl Coded for AdmissionError {
@@ -47,6 +79,7 @@ impl Coded for AdmissionError {
         match self {
             Self::Unauthorized => Code::Unauthorized,
             Self::Scope(_) => Code::Forbidden,
+            Self::Staff(error) => error.code(),
         }
     }
 }
@@ -71,6 +104,40 @@ impl Admission {
         }
     }
 
+    /// Who calls, with one of these scopes. Staff has all of them.
+    pub(crate) async fn caller(
+        &self,
+        headers: &HeaderMap,
+        scopes: &[Scope],
+    ) -> Result<Caller, AdmissionError> {
+        let given = presented(headers).ok_or(AdmissionError::Unauthorized)?;
+        if is_configured(self.api_key.as_ref(), given) {
+            return Ok(Caller { tenant: self.default_tenant.clone(), by: Proof::Configured });
+        }
+        match &self.staff {
+            Some(staff) if !given.starts_with(SECRET_PREFIX) => staff.admit(given).await.map_err(|error| {
+                if error.code() == Code::Unauthorized {
+                    tracing::debug!(%error, "a token was refused");
+                    return AdmissionError::Unauthorized;
+                }
+                AdmissionError::Staff(error)
+            }),
+            _ => self.machine(given, scopes),
+        }
+    }
+
+    /// A caller that may also prove nothing, and is then told about the default tenant.
+    pub(crate) async fn anyone(
+        &self,
+        headers: &HeaderMap,
+        scopes: &[Scope],
+    ) -> Result<Caller, AdmissionError> {
+        if presented(headers).is_none() {
+            return Ok(Caller { tenant: self.default_tenant.clone(), by: Proof::Nobody });
+        }
+        self.caller(headers, scopes).await
+    }
+
     /// Whom a caller may administer.
     pub(crate) fn administrator(&self, headers: &HeaderMap) -> Result<Administrator, AdmissionError> {
         let given = presented(headers).ok_or(AdmissionError::Unauthorized)?;
@@ -81,11 +148,17 @@ impl Admission {
     }
 
     fn of_directory(&self, given: &str, scope: Scope) -> Result<Tenant, AdmissionError> {
+        self.machine(given, &[scope]).map(|caller| caller.tenant)
+    }
+
+    /// A machine by its key of the directory. The error names the first scope.
+    fn machine(&self, given: &str, scopes: &[Scope]) -> Result<Caller, AdmissionError> {
         let entry = self.directory.check_key(given).ok_or(AdmissionError::Unauthorized)?;
-        if !scope.is_in(&entry.scopes) {
-            return Err(AdmissionError::Scope(scope.as_str()));
+        if !scopes.iter().any(|scope| scope.is_in(&entry.scopes)) {
+            return Err(AdmissionError::Scope(scopes.first().map_or("", |scope| scope.as_str())));
         }
-        entry.tenant.parse().map_err(|_| AdmissionError::Unauthorized)
+        let tenant = entry.tenant.parse().map_err(|_| AdmissionError::Unauthorized)?;
+        Ok(Caller { tenant, by: Proof::Key(entry.id) })
     }
 }
 
@@ -99,8 +172,7 @@ fn presented(headers: &HeaderMap) -> Option<&str> {
     if let Some(key) = headers.get(API_KEY_HEADER) {
         return key.to_str().ok();
     }
-    let (scheme, key) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+    bearer(headers)
 }
 
 #[cfg(test)]
@@ -115,10 +187,6 @@ mod tests {
     fn a_key_comes_in_either_header() {
         assert_eq!(presented(&headers("x-api-key", "k")), Some("k"));
         assert_eq!(presented(&headers("authorization", "Bearer k")), Some("k"));
-        assert_eq!(presented(&headers("authorization", "bearer  k ")), Some("k"));
-        for other in ["Basic k", "k", "Bearer"] {
-            assert_eq!(presented(&headers("authorization", other)), None, "{other}");
-        }
         assert_eq!(presented(&HeaderMap::new()), None);
     }
 

@@ -1,11 +1,21 @@
 //! Section `ingest`.
 
-use chasqui_kit::config::{Problems, Section};
+use std::num::NonZeroU32;
+
+use chasqui_callback::Allowed;
+use chasqui_identity::TokenSettings;
+use chasqui_kit::{
+    config::{self, Problems, Section},
+    seal::Seal,
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 /// The shortest key that administers every tenant, bytes.
 const ADMIN_KEY_LENGTH_MIN: usize = 16;
+
+const SENDS_PER_SECOND_DEFAULT: NonZeroU32 = NonZeroU32::new(1_000).expect("it is not zero");
+const REQUESTS_PER_SECOND_DEFAULT: NonZeroU32 = NonZeroU32::new(20).expect("it is not zero");
 
 /// Section `ingest`.
 #[derive(Clone, Debug, Deserialize)]
@@ -27,6 +37,25 @@ pub struct Config {
     /// The verify token that WhatsApp repeats when the webhook is registered. Default none: needed while
     /// `whatsapp_webhook` is on.
     pub verify_token: Option<SecretString>,
+    /// What the secrets of listeners are sealed with before they leave this service, at least 32 bytes; several, separated
+    /// by commas, the newest first, while it is being changed. The same as `webhooks.sealing_key`. Default none: then no
+    /// listener can be registered.
+    pub sealing_key: Option<SecretString>,
+    /// Networks besides the public Internet that listeners may be in, such as `10.1.0.0/16` or `127.0.0.1`. The same as
+    /// `webhooks.private_networks_allowed`. Default none.
+    #[serde(deserialize_with = "config::list")]
+    pub private_networks_allowed: Vec<String>,
+    /// How many messages a caller may hand in a second at this replica, after a burst of twice as many; those beyond are
+    /// answered 429. A campaign is handed in no faster than numbers send: the fastest of WhatsApp send 1,000 a second.
+    /// Default 1,000.
+    pub sends_per_second_max: NonZeroU32,
+    /// How many other requests of `/api/whatsapp/*` and the sessions a caller may make a second at this replica, after a
+    /// burst of twice as many. Default 20.
+    pub requests_per_second_max: NonZeroU32,
+    /// What tokens of staff are checked by: the settings of section `edge`, which whoever starts the service puts here.
+    /// Default none: then only keys open anything.
+    #[serde(skip)]
+    pub tokens: TokenSettings,
 }
 
 impl Default for Config {
@@ -38,6 +67,11 @@ impl Default for Config {
             whatsapp_webhook: true,
             app_secret: None,
             verify_token: None,
+            sealing_key: None,
+            private_networks_allowed: Vec::new(),
+            sends_per_second_max: SENDS_PER_SECOND_DEFAULT,
+            requests_per_second_max: REQUESTS_PER_SECOND_DEFAULT,
+            tokens: TokenSettings::default(),
         }
     }
 }
@@ -57,6 +91,12 @@ impl Section for Config {
             "ingest.admin_key",
             format!("must have at least {ADMIN_KEY_LENGTH_MIN} bytes, or be left out"),
         );
+        if let Some(Err(error)) = self.sealing_key.as_ref().filter(|key| is_given(Some(key))).map(Seal::new) {
+            problems.add("ingest.sealing_key", error);
+        }
+        if let Err(error) = Allowed::new(&self.private_networks_allowed) {
+            problems.add("ingest.private_networks_allowed", error);
+        }
         if !self.whatsapp_webhook {
             return;
         }
@@ -67,6 +107,16 @@ impl Section for Config {
 }
 
 impl Config {
+    /// What secrets of listeners are sealed with, in a checked configuration.
+    pub(crate) fn seal(&self) -> Option<Seal> {
+        Seal::new(self.sealing_key.as_ref()?).ok()
+    }
+
+    /// Where listeners may be, in a checked configuration.
+    pub(crate) fn allowed(&self) -> Allowed {
+        Allowed::new(&self.private_networks_allowed).unwrap_or_default()
+    }
+
     /// Every app secret that a webhook may be signed with.
     pub(crate) fn app_secrets(&self) -> impl Iterator<Item = SecretString> {
         let all = self.app_secret.as_ref().map_or("", |secret| secret.expose_secret());
@@ -112,6 +162,19 @@ mod tests {
             ..Config::default()
         };
         assert_eq!(told(&empty), told(&Config::default()));
+    }
+
+    #[test]
+    fn a_weak_sealing_key_and_a_network_that_is_none_are_named() {
+        let config = Config {
+            sealing_key: Some("short".into()),
+            private_networks_allowed: vec!["10.0.0.0/8".into(), "localhost".into()],
+            ..Config::default()
+        };
+        let told = told(&config);
+        for expected in ["ingest.sealing_key (SEALING_KEY): a sealing key must have at least 32", "\"localhost\" is no network"] {
+            assert!(told.contains(expected), "{expected} is missing in {told}");
+        }
     }
 
     #[test]

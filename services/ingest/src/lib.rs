@@ -9,14 +9,18 @@ mod bot_reply;
 mod webhook;
 
 mod admission;
+mod staff;
 mod cloud_api;
 mod numbers;
 mod object;
+mod outgoing;
 
 mod addresses;
 mod doorbell;
+mod fields;
 mod openapi;
 mod publication;
+mod rate;
 mod refusal;
 mod request_body;
 mod signature;

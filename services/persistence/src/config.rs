@@ -38,6 +38,8 @@ pub struct Config {
     /// How often each replica looks for chats that are due without anybody asking, milliseconds: the grace of an agent
     /// ended, an agent became active. Default 1,000.
     pub chats_interval_ms: u64,
+    /// How long the log of deliveries to listeners keeps one after its last attempt, days. Default 14.
+    pub delivery_log_days: u32,
 }
 
 impl Default for Config {
@@ -54,6 +56,7 @@ impl Default for Config {
             stats_interval_ms: 250,
             agent_grace_ms: 30_000,
             chats_interval_ms: 1_000,
+            delivery_log_days: 14,
         }
     }
 }
@@ -89,6 +92,7 @@ impl Section for Config {
             "chats_interval_ms",
             "must be 1 to 60000: this late a chat may leave its agent",
         );
+        require((1..=3_650).contains(&self.delivery_log_days), "delivery_log_days", "must be 1 to 3650");
     }
 }
 
@@ -111,6 +115,10 @@ impl Config {
 
     pub(crate) fn chats_interval(&self) -> Duration {
         Duration::from_millis(self.chats_interval_ms)
+    }
+
+    pub(crate) fn delivery_log_ms(&self) -> i64 {
+        i64::from(self.delivery_log_days) * 24 * 3600 * 1000
     }
 
     pub(crate) fn stats_interval(&self) -> Duration {

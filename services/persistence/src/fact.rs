@@ -14,7 +14,7 @@ use uuid::Uuid;
 /// A delivery that no later version of the row would make readable.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{0}")]
-pub(crate) struct Undecodable(String);
+pub(crate) struct Undecodable(pub(crate) String);
 
 /// The conversation a fact belongs to, as its subject says.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -5,6 +5,7 @@ mod error;
 mod service;
 
 // What is stored, and what it means.
+mod attempt;
 mod chat;
 mod conversation;
 mod counters;
@@ -19,6 +20,7 @@ mod word;
 mod chats;
 mod chats_watch;
 mod consumer;
+mod deliveries;
 mod directory;
 mod meter;
 mod position;

@@ -53,6 +53,17 @@ pub(crate) fn users_marked(count: usize) {
     metrics::counter!("chasqui_persistence_rows_total", "table" => "users").increment(count);
 }
 
+/// Deliveries were stored in the log.
+pub(crate) fn deliveries_logged(count: usize) {
+    let count = u64::try_from(count).unwrap_or(u64::MAX);
+    metrics::counter!("chasqui_persistence_rows_total", "table" => "webhook_deliveries").increment(count);
+}
+
+/// Deliveries were forgotten because they are old.
+pub(crate) fn deliveries_pruned(count: u64) {
+    metrics::counter!("chasqui_persistence_deliveries_pruned_total").increment(count);
+}
+
 /// Something is tried again because `whom` is away.
 pub(crate) fn retry(whom: &'static str) {
     metrics::counter!("chasqui_persistence_retries_total", "of" => whom).increment(1);

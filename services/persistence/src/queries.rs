@@ -21,6 +21,7 @@ use crate::{
     stats::Changed,
     store::{
         self, conversations,
+        deliveries::{self, Wanted},
         events::{self, Span},
         states,
     },
@@ -65,6 +66,7 @@ impl Queries {
         answer!(MESSAGES_UNDELIVERED, list_undelivered);
         answer!(EVENTS_SINCE, list_events);
         answer!(STATS_GET, get_stats);
+        answer!(DELIVERIES_LIST, list_deliveries);
         self.chats.answer(&responder).await?;
         let replication = Replication::new(&self.platform.bus, &self.pool);
         let (pool, chats) = (self.pool.clone(), self.chats.clone());
@@ -174,6 +176,33 @@ impl Queries {
         let tenant = tenant(&question.tenant)?;
         let counters = store::counters::read(&self.pool, tenant.as_str()).await?;
         Ok(counters::stats(tenant.as_str(), &counters, clock::now_ms()))
+    }
+
+    async fn list_deliveries(
+        &self,
+        question: v1::ListDeliveries,
+        _: TraceContext,
+    ) -> Result<v1::DeliveryPage, Error> {
+        let limit = page::limit(question.limit)?;
+        let listener = match question.listener.as_str() {
+            "" => None,
+            id => Some(id.parse().map_err(|_| Error::Invalid {
+                field: "listener",
+                expected: "must be the UUID of a listener, or empty for all".to_owned(),
+            })?),
+        };
+        let wanted = Wanted {
+            tenant: tenant(&question.tenant)?,
+            listener,
+            outcome: Some(question.outcome()).filter(|outcome| !outcome.name().is_empty()),
+            since: Some(question.since_ms).filter(|at| *at > 0).map(fact::moment),
+            before: page::before(&question.cursor)?,
+        };
+        let found = deliveries::page(&self.pool, &wanted, one_more(limit)).await?;
+        let (found, left) = page::cut(found, limit, |placed| placed.delivery.encoded_len());
+        let next = found.last().filter(|_| left).map(|placed| page::cursor_before(placed.position));
+        let deliveries = found.into_iter().map(|placed| placed.delivery).collect();
+        Ok(v1::DeliveryPage { deliveries, next: next.unwrap_or_default() })
     }
 
     /// The states of the conversations that have new messages, or that events are about.

@@ -10,6 +10,7 @@ use crate::{
     Config, PART,
     chats::Chats,
     consumer::{self, Writer},
+    deliveries::Log,
     directory::{Directory, Replication},
     error::Error,
     pause::Pause,
@@ -39,18 +40,20 @@ pub async fn run(config: Config, platform: Platform, stop: CancellationToken) ->
     let Replica { config, platform, pool, changed, chats, stop } = &replica;
     let retry_pause_max = config.retry_pause_max();
     let replication = Replication::new(&platform.bus, pool);
+    let log = Log { platform, pool, config, stop };
     let storing = async {
         let outcome = Box::pin(replica.store_and_answer()).await;
         // Nothing is left to tell once nothing is stored.
         stop.cancel();
         outcome
     };
-    let (outcome, (), (), (), ()) = tokio::join!(
+    let (outcome, (), (), (), (), ()) = tokio::join!(
         storing,
         stats::tell(platform, pool, changed, config.stats_interval(), stop),
         chats.watch(platform, config.chats_interval(), retry_pause_max, stop),
         presence::keep(&platform.bus, pool, chats, retry_pause_max, stop),
         replication.run(retry_pause_max, stop),
+        log.keep(),
     );
     pool.close().await;
     platform.health.not_ready(PART, "stopped");

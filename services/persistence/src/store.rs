@@ -4,6 +4,7 @@ pub(crate) mod aliases;
 pub(crate) mod chats;
 pub(crate) mod conversations;
 pub(crate) mod counters;
+pub(crate) mod deliveries;
 pub(crate) mod directory;
 pub(crate) mod events;
 pub(crate) mod messages;

@@ -86,6 +86,10 @@ Try, in another terminal:
 
   3. A bot answers (404 while no widget of the contact is connected: it is stored and shown then)
      curl -s http://127.0.0.1:{front}/api/bot-reply -H 'x-api-key: {key}' -H 'content-type: application/json' -d '{{"targetUserWhatsAppNumber":"{PHONE}","messageText":"buenas"}}'
+
+  4. The same contact gets a message on WhatsApp, and here is its phone
+     curl -s http://127.0.0.1:{front}/api/whatsapp/send -H 'x-api-key: {key}' -H 'content-type: application/json' -d '{{"to":"{PHONE}","message":"buenas"}}'
+     curl -s {simulator}/phones/{PHONE}/messages
 {open}"#,
         edges = edges.join("  "),
         nats_from = started(nats_is_ours),
@@ -112,6 +116,9 @@ fn open(configuration: &Configuration) -> String {
     }
     if ingest.bot_reply_anonymous {
         open.push("ingest.bot_reply_anonymous = true: anyone may write as the bot");
+    }
+    if !configuration.webhooks.private_networks_allowed.is_empty() {
+        open.push("webhooks.private_networks_allowed: listeners may be in these private networks");
     }
     let lines: Vec<String> = open.iter().map(|means| format!("\n!! OPEN: {means}")).collect();
     format!("{}\n", lines.concat())

@@ -15,11 +15,14 @@ use rand::Rng;
 use crate::settings::Variables;
 
 /// Environment name, our own spelling of it, section and key.
-const NAMES: [(&str, &str, &str, &str); 4] = [
+const NAMES: [(&str, &str, &str, &str); 7] = [
     ("JWT_SECRET", "CHASQUI__EDGE__JWT_SECRET", "edge", "jwt_secret"),
     ("WHATSAPP_API_KEY", "CHASQUI__INGEST__API_KEY", "ingest", "api_key"),
     ("WHATSAPP_APP_SECRET", "CHASQUI__INGEST__APP_SECRET", "ingest", "app_secret"),
     ("WHATSAPP_VERIFY_TOKEN", "CHASQUI__INGEST__VERIFY_TOKEN", "ingest", "verify_token"),
+    ("WHATSAPP_ACCESS_TOKEN", "CHASQUI__WHATSAPP__ACCESS_TOKEN", "whatsapp", "access_token"),
+    ("SEALING_KEY", "CHASQUI__INGEST__SEALING_KEY", "ingest", "sealing_key"),
+    ("MEDIA_URL_KEY", "CHASQUI__MEDIA__URL_KEY", "media", "url_key"),
 ];
 
 /// Random bytes of a secret; as hexadecimal digits they satisfy the longest minimum, 32 bytes.

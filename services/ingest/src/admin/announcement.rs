@@ -16,10 +16,9 @@ use uuid::Uuid;
 
 use super::{
     Admin, answer,
-    error::AdminError,
-    fields::{Fields, wrong},
+    error::{AdminError, wrong},
 };
-use crate::{openapi::AdminRefusal, request_body};
+use crate::{fields::Fields, openapi::AdminRefusal, request_body};
 
 /// The most that an announcement carries, bytes of JSON.
 const DATA_BYTES_MAX: usize = 64 * 1024;

@@ -8,10 +8,8 @@ use chasqui_proto::v1::{
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use super::{
-    error::AdminError,
-    fields::{Fields, wrong},
-};
+use super::error::{AdminError, wrong};
+use crate::fields::Fields;
 
 /// Reads the entry of a tenant and an id. What is left out is empty; `before` is the key that is changed.
 pub(super) fn read(
@@ -61,8 +59,10 @@ pub(super) fn read(
             id,
             display_phone_number: fields.text("display_phone_number")?.unwrap_or_default(),
             account_id: fields.text("account_id")?.unwrap_or_default(),
+            messages_per_second_max: fields.number("messages_per_second_max")?,
         }),
-        EntryKind::Unspecified => return Err(AdminError::NoCollection),
+        // Listeners have routes of their own, which seal their secrets.
+        EntryKind::Listener | EntryKind::Unspecified => return Err(AdminError::NoCollection),
     };
     fields.end()?;
     Ok(entry)

@@ -1,13 +1,11 @@
 //! Why a request of an administrator was not done.
 
-use std::borrow::Cow;
-
 use axum::{extract::rejection::QueryRejection, response::Response};
 use chasqui_kit::{Code, Coded, request::RequestError};
 use chasqui_proto::tenant::InvalidTenant;
 use serde_json::json;
 
-use crate::{admission::AdmissionError, refusal::refuse_with, request_body::BodyError};
+use crate::{admission::AdmissionError, fields::FieldError, refusal::refuse_with, request_body::BodyError};
 
 /// What the caller is told, and under which status.
 #[derive(Debug, thiserror::Error)]
@@ -16,8 +14,8 @@ pub(super) enum AdminError {
     Admission(#[from] AdmissionError),
     #[error(transparent)]
     Body(#[from] BodyError),
-    #[error("{field}: {expected}")]
-    Field { field: Cow<'static, str>, expected: Cow<'static, str> },
+    #[error(transparent)]
+    Field(#[from] FieldError),
     #[error("tenant: this key administers another tenant")]
     OtherTenant,
     #[error("only the deployment's own key changes tenants")]
@@ -39,7 +37,8 @@ impl Coded for AdminError {
         match self {
             Self::Admission(error) => error.code(),
             Self::Body(error) => error.code(),
-            Self::Field { .. } | Self::OnlyKeysAreMade => Code::InvalidInput,
+            Self::Field(error) => error.code(),
+            Self::OnlyKeysAreMade => Code::InvalidInput,
             Self::OtherTenant | Self::TenantsAreTheDeployments => Code::Forbidden,
             Self::NoCollection | Self::NoEntry(_) => Code::NotFound,
             Self::Away => Code::Unavailable,
@@ -52,11 +51,11 @@ impl AdminError {
     pub(super) fn query(rejection: &QueryRejection) -> Self {
         let expected = rejection.body_text();
         let expected = expected.trim_start_matches("Failed to deserialize query string: ").to_owned();
-        Self::Field { field: "query".into(), expected: expected.into() }
+        FieldError::new("query", expected).into()
     }
 
     pub(super) fn tenant(invalid: &InvalidTenant) -> Self {
-        Self::Field { field: "tenant".into(), expected: format!("must be a name: {invalid}").into() }
+        FieldError::new("tenant", format!("must be a name: {invalid}")).into()
     }
 
     /// The answer.
@@ -70,4 +69,12 @@ impl AdminError {
         };
         refuse_with(code, json!({ "success": false, "message": message, "code": code.as_str() }))
     }
+}
+
+/// A field that is not what it must be.
+pub(super) fn wrong(
+    field: &'static str,
+    expected: impl Into<std::borrow::Cow<'static, str>>,
+) -> AdminError {
+    FieldError::new(field, expected).into()
 }

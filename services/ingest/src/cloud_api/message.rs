@@ -39,7 +39,6 @@ pub(super) fn read<'a>(
         channel: Some(change.channel.clone()),
         direction: direction.into(),
         sender_type: sender(direction, body.r#type).into(),
-        sender_id: String::new(),
         r#type: body.r#type.into(),
         text: body.text,
         media: body.media,
@@ -53,6 +52,7 @@ pub(super) fn read<'a>(
         raw: reader.verbatim(raw),
         occurred_at_ms: reader.occurred_at_ms(&object),
         received_at_ms: reader.received_at_ms,
+        ..Message::default()
     })
 }
 

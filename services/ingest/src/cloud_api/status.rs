@@ -3,7 +3,6 @@ use chasqui_proto::{
     v1::{MessageStatus, Status},
 };
 use serde_json::value::RawValue;
-use uuid::Uuid;
 
 use super::{Change, Reader, contact::Named, errors, message::provider_id};
 use crate::object::Object;
@@ -18,11 +17,14 @@ pub(super) fn read<'a>(reader: &Reader<'a>, raw: &'a RawValue, change: &Change<'
     let conversation = ConversationToken::of(recipient.first()?);
     let timestamp = object.text("timestamp").unwrap_or_default();
     let unique = [reader.tenant.as_str(), &provider_message_id, &name, &timestamp];
+    let sent = Sent::read(&object);
+    let message_id = sent.as_ref().map(|sent| sent.message_id);
+    let derived = || MessageId::of_provider(&reader.tenant, &provider_message_id);
     Some(MessageStatus {
         id: id::fact_id(&unique).to_string(),
         tenant: reader.tenant.to_string(),
         conversation: conversation.to_string(),
-        message_id: message_id(&object, &provider_message_id, reader).to_string(),
+        message_id: message_id.unwrap_or_else(derived).to_string(),
         provider_message_id,
         status: status.into(),
         recipient,
@@ -31,14 +33,24 @@ pub(super) fn read<'a>(reader: &Reader<'a>, raw: &'a RawValue, change: &Change<'
         raw: reader.verbatim(raw),
         occurred_at_ms: reader.occurred_at_ms(&object),
         received_at_ms: reader.received_at_ms,
-        reader_id: String::new(),
+        callback_data: sent.map(|sent| sent.callback_data).unwrap_or_default(),
+        ..MessageStatus::default()
     })
 }
 
-/// What we send carries our id with it; what others sent for the same number does not.
-fn message_id(status: &Object<'_>, provider_message_id: &str, reader: &Reader<'_>) -> MessageId {
-    let ours = status.text("biz_opaque_callback_data").and_then(|data| data.parse::<Uuid>().ok());
-    ours.map_or_else(|| MessageId::of_provider(&reader.tenant, provider_message_id), MessageId)
+/// What we send carries our id with it, and after a space what its sender wants to see again; what others sent for the
+/// same number does not.
+struct Sent {
+    message_id: MessageId,
+    callback_data: String,
+}
+
+impl Sent {
+    fn read(status: &Object<'_>) -> Option<Self> {
+        let data = status.text("biz_opaque_callback_data")?;
+        let (id, callback_data) = data.split_once(' ').unwrap_or((&data, ""));
+        Some(Self { message_id: MessageId(id.parse().ok()?), callback_data: callback_data.to_owned() })
+    }
 }
 
 fn known(name: &str) -> Option<Status> {

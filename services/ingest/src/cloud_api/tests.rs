@@ -162,8 +162,12 @@ fn a_status_is_of_our_message_where_it_carries_our_id() {
     let ours = MessageId::now().to_string();
     sent["biz_opaque_callback_data"] = ours.clone().into();
     assert_eq!(status(&sent).message_id, ours);
+    sent["biz_opaque_callback_data"] = format!("{ours} order 7 ").into();
+    let told = status(&sent);
+    assert_eq!((told.message_id, told.callback_data.as_str()), (ours, "order 7 "));
     sent["biz_opaque_callback_data"] = "campaign 7".into();
-    assert_eq!(status(&sent).message_id, plain.message_id);
+    let others = status(&sent);
+    assert_eq!((others.message_id, others.callback_data.as_str()), (plain.message_id, ""));
 }
 
 #[test]

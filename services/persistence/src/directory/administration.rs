@@ -142,7 +142,8 @@ async fn remove(
     };
     if kind == EntryKind::Tenant && rows::has_entries(connection, tenant).await? {
         // Without its entry nobody would know that a tenant is suspended.
-        let problem = "the tenant still has users, keys, numbers or listeners; remove them first, or suspend it";
+        let problem =
+            "the tenant still has users, keys, numbers or listeners; remove them first, or suspend it";
         return Err(Error::Conflict { field: "tenant", problem });
     }
     let mut gone = vec![entry];

@@ -4,6 +4,7 @@ mod administration;
 mod bad_day;
 mod chats;
 mod conversation;
+mod deliveries;
 mod directory;
 mod events;
 mod office;

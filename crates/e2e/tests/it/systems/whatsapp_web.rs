@@ -10,7 +10,7 @@ const CONTACT: &str = "5491100000441@s.whatsapp.net";
 async fn wab_23_from_the_qr_to_messages_both_ways() {
     let cluster = Cluster::shared().await;
     let door = FrontDoor::open(&cluster).await;
-    let (user, phone) = ("7d9a4a5e-0000-4000-8000-000000000441", Phone::of(&cluster).await);
+    let (user, phone) = ("7d9a4a5e-0000-4000-8000-000000000441", Phone::of(&cluster));
     let token = cluster.tool(&["token", "--user", user]).await;
     let account = format!("user-{user}");
     let get = async |path: &str| -> Value {
@@ -56,7 +56,7 @@ async fn wab_23_from_the_qr_to_messages_both_ways() {
 #[tokio::test(flavor = "multi_thread")]
 async fn wab_27_nobody_sees_the_conversations_of_another() {
     let cluster = Cluster::shared().await;
-    let (door, phone) = (FrontDoor::open(&cluster).await, Phone::of(&cluster).await);
+    let (door, phone) = (FrontDoor::open(&cluster).await, Phone::of(&cluster));
     let tokens = [
         cluster.tool(&["token", "--user", "dueno-1"]).await,
         cluster.tool(&["token", "--user", "dueno-2"]).await,

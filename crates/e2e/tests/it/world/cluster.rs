@@ -8,7 +8,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
-use super::{DEADLINE, chasqui, process::Process};
+use super::{DEADLINE, chasqui, meta::NUMBER, process::Process};
 
 /// What the processes and the world outside agree on.
 pub(crate) const API_KEY: &str = "key-of-the-bot";
@@ -21,12 +21,19 @@ const FAR_FUTURE: u64 = 4_000_000_000;
 const FIRST_PORT: u16 = 10_000;
 const PORTS_A_RUN: u16 = 100;
 
-/// Two ingests, two persistences and three edges over a broker and a database of their own.
+/// Two ingests, two persistences and three edges over a broker and a database of their own. A connected one also has two
+/// whatsapps, two webhooks, and the world outside.
 pub(crate) struct Cluster {
     pub(crate) nats: NatsServer,
     pub(crate) ingests: Vec<Process>,
     pub(crate) persistences: Vec<Process>,
     pub(crate) edges: Vec<Process>,
+    /// None where it is not connected.
+    pub(crate) whatsapps: Vec<Process>,
+    /// None where it is not connected.
+    pub(crate) webhooks: Vec<Process>,
+    /// The simulator: it plays WhatsApp and its phones. It runs where the cluster is connected.
+    pub(crate) outside: Process,
     /// A member of staff's.
     pub(crate) token: String,
     /// Where the database is a server of its own.
@@ -50,7 +57,7 @@ impl Cluster {
     /// The cluster of the stories that break nothing, started by the first one.
     pub(crate) async fn shared() -> Shared {
         static SHARED: OnceCell<Cluster> = OnceCell::const_new();
-        Shared(SHARED.get_or_init(|| Cluster::start("shared", None, &[])).await)
+        Shared(SHARED.get_or_init(|| Cluster::start("shared", None, &[], true)).await)
     }
 
     /// A cluster of its own for `story`.
@@ -61,27 +68,39 @@ impl Cluster {
     /// A cluster of its own for `story`, with settings of its own, named as in the environment.
     pub(crate) async fn breakable_with(story: &str, settings: &[(&str, &str)]) -> Breakable {
         let turn = TURN.lock().await;
-        Breakable { cluster: Self::start(story, None, settings).await, _turn: turn }
+        Breakable { cluster: Self::start(story, None, settings, false).await, _turn: turn }
+    }
+
+    /// A cluster of its own for `story`, connected to WhatsApp and listeners.
+    pub(crate) async fn connected(story: &str, settings: &[(&str, &str)]) -> Breakable {
+        let turn = TURN.lock().await;
+        Breakable { cluster: Self::start(story, None, settings, true).await, _turn: turn }
     }
 
     /// A cluster of its own whose database server can be stopped.
     pub(crate) async fn with_breakable_database(story: &str) -> Breakable {
         let turn = TURN.lock().await;
         let postgres = Postgres::temporary().await.unwrap();
-        Breakable { cluster: Self::start(story, Some(postgres), &[]).await, _turn: turn }
+        Breakable { cluster: Self::start(story, Some(postgres), &[], false).await, _turn: turn }
     }
 
-    async fn start(name: &str, postgres: Option<Postgres>, settings: &[(&str, &str)]) -> Self {
+    async fn start(
+        name: &str,
+        postgres: Option<Postgres>,
+        settings: &[(&str, &str)],
+        is_connected: bool,
+    ) -> Self {
         let (binary, nats) = (chasqui().await, NatsServer::start().await.unwrap());
         let database = match &postgres {
             Some(own) => own.empty_database().await,
             None => Postgres::shared().await.unwrap().empty_database().await,
         };
-        let mut environment = environment(&nats, &database.unwrap());
-        environment.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let outside = port();
         let logs = Path::new(env!("CARGO_TARGET_TMPDIR")).join("e2e").join(name);
         let _ = std::fs::remove_dir_all(&logs);
         std::fs::create_dir_all(&logs).unwrap();
+        let mut environment = environment(&nats, &database.unwrap(), outside, &logs);
+        environment.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let several = |service, count| -> Vec<Process> {
             (0..count)
                 .map(|number| Process::new(binary, (service, number), port(), &environment, &logs))
@@ -92,6 +111,9 @@ impl Cluster {
             ingests: several("ingest", 2),
             persistences: several("persistence", 2),
             edges: several("edge", 3),
+            whatsapps: several("whatsapp", if is_connected { 2 } else { 0 }),
+            webhooks: several("webhooks", if is_connected { 2 } else { 0 }),
+            outside: Process::new(binary, ("simulator", 0), outside, &environment, &logs),
             token: String::new(),
             postgres,
             environment: environment.clone(),
@@ -99,6 +121,9 @@ impl Cluster {
         };
         cluster.tool(&["migrate"]).await;
         cluster.token = cluster.tool(&["token", "--user", "agent-1", "--staff"]).await;
+        if is_connected {
+            cluster.outside.start().await;
+        }
         for process in cluster.processes() {
             process.start().await;
         }
@@ -106,15 +131,6 @@ impl Cluster {
             process.is_ready(true).await;
         }
         cluster
-    }
-
-    /// The world outside, where a story needs it; not started yet. It owns the numbers of linked devices.
-    pub(crate) async fn simulator(&self) -> Process {
-        let port = port();
-        let mut environment = self.environment.clone();
-        environment.push(("CHASQUI__SIMULATOR__PORT".to_owned(), port.to_string()));
-        environment.push(("CHASQUI__SIMULATOR__LINKED_DEVICES".to_owned(), "true".to_owned()));
-        Process::new(chasqui().await, ("simulator", 0), port, &environment, &self.logs)
     }
 
     /// A user's token, signed here: stories have hundreds of users.
@@ -166,12 +182,13 @@ impl Cluster {
     }
 
     fn processes(&self) -> impl Iterator<Item = &Process> {
-        self.ingests.iter().chain(&self.persistences).chain(&self.edges)
+        let inside = self.ingests.iter().chain(&self.persistences).chain(&self.edges);
+        inside.chain(&self.whatsapps).chain(&self.webhooks)
     }
 
     fn show_logs_of_a_failure(&self) {
         if std::thread::panicking() {
-            for process in self.processes() {
+            for process in self.processes().chain([&self.outside]) {
                 eprintln!("{}", process.last_words());
             }
         }
@@ -211,8 +228,20 @@ fn signed(claims: &Value) -> String {
     encode(&Header::new(Algorithm::HS256), claims, &key).unwrap()
 }
 
-fn environment(nats: &NatsServer, database: &str) -> Vec<(String, String)> {
+fn environment(nats: &NatsServer, database: &str, outside: u16, directory: &Path) -> Vec<(String, String)> {
+    let (graph, media) =
+        (format!("http://127.0.0.1:{outside}"), format!("file://{}", directory.join("media").display()));
     [
+        ("CHASQUI__SIMULATOR__PORT", outside.to_string().as_str()),
+        ("CHASQUI__SIMULATOR__LINKED_DEVICES", "true"),
+        ("CHASQUI__WHATSAPP__GRAPH_URL", &graph),
+        ("WHATSAPP_ACCESS_TOKEN", "token-of-the-number"),
+        ("WHATSAPP_PHONE_NUMBER_ID", NUMBER),
+        ("CHASQUI__MEDIA__STORE", &media),
+        ("MEDIA_URL_KEY", "a-key-for-addresses-of-32-bytes-x"),
+        ("SEALING_KEY", "a-key-for-sealing-of-32-bytes-xxx"),
+        ("CHASQUI__INGEST__PRIVATE_NETWORKS_ALLOWED", "127.0.0.0/8"),
+        ("CHASQUI__WEBHOOKS__PRIVATE_NETWORKS_ALLOWED", "127.0.0.0/8"),
         ("NATS_URL", nats.url().as_str()),
         ("DATABASE_URL", database),
         ("JWT_SECRET", JWT_SECRET),

@@ -1,22 +1,13 @@
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
 
 use super::{Cluster, http, process::Process};
 
-/// Linked phones: the simulator, in the shared cluster.
-pub(crate) struct Phone(&'static Process);
+/// Linked phones of a connected cluster.
+pub(crate) struct Phone<'a>(&'a Process);
 
-impl Phone {
-    /// The phones of the shared cluster, whose numbers the simulator owns.
-    pub(crate) async fn of(cluster: &Cluster) -> Self {
-        static SIMULATOR: OnceCell<Process> = OnceCell::const_new();
-        let start = || async {
-            let simulator = cluster.simulator().await;
-            simulator.start().await;
-            simulator.is_ready(true).await;
-            simulator
-        };
-        Self(SIMULATOR.get_or_init(start).await)
+impl<'a> Phone<'a> {
+    pub(crate) fn of(cluster: &'a Cluster) -> Self {
+        Self(&cluster.outside)
     }
 
     /// Scans the QR of an account.

@@ -1,0 +1,5 @@
+//! How fast a number may send, and how fast to one contact.
+
+pub(crate) mod circuit;
+pub(crate) mod number;
+pub(crate) mod pair;

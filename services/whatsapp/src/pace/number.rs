@@ -1,0 +1,171 @@
+//! What a number may send a second.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+/// The time in which a number may send its whole rate.
+const WINDOW: Duration = Duration::from_secs(1);
+/// What was missed while nobody looked is made up for this far back, so that a late timer costs no throughput.
+const CATCH_UP: Duration = Duration::from_millis(20);
+/// The longest pause after refusals in a row. A change of the number's rate takes a minute by itself.
+const THROTTLE_MAX: Duration = Duration::from_mins(5);
+
+/// The pace of a number: evenly, and never more than its rate in any second.
+#[derive(Debug)]
+pub(crate) struct NumberPace {
+    /// Messages a second; `None` sets no limit.
+    rate: Option<u32>,
+    /// When the next message is due at an even pace.
+    due: Option<Instant>,
+    /// When the newest messages went, as many as the rate.
+    recent: VecDeque<Instant>,
+    /// Nothing goes before.
+    paused_until: Option<Instant>,
+    /// How many pauses the provider has asked for since it last took a message.
+    throttles: u32,
+}
+
+impl NumberPace {
+    /// A number that has sent nothing yet.
+    pub(crate) fn new(rate: Option<u32>) -> Self {
+        Self { rate, due: None, recent: VecDeque::new(), paused_until: None, throttles: 0 }
+    }
+
+    /// When the next message may go: `now`, or later.
+    pub(crate) fn earliest(&self, now: Instant) -> Instant {
+        let even = self.due.and_then(|due| due.checked_sub(CATCH_UP));
+        let full = self.rate.is_some_and(|rate| self.recent.len() >= rate as usize);
+        let window = self.recent.front().filter(|_| full).map(|oldest| *oldest + WINDOW);
+        [even, window, self.paused_until].into_iter().flatten().fold(now, Instant::max)
+    }
+
+    /// A message goes, or went.
+    pub(crate) fn take(&mut self, at: Instant) {
+        let Some(rate) = self.rate else { return };
+        self.due = Some(self.due.map_or(at, |due| due.max(at)) + WINDOW / rate);
+        self.recent.push_back(at);
+        while self.recent.len() > rate as usize {
+            self.recent.pop_front();
+        }
+    }
+
+    /// Sends nothing until `until`.
+    pub(crate) fn pause(&mut self, until: Instant) {
+        self.paused_until = Some(until);
+    }
+
+    /// Ends every pause.
+    pub(crate) fn resume(&mut self) {
+        self.paused_until = None;
+    }
+
+    /// The provider says that the number sends too fast. Each pause in a row is twice as long as the one before; what
+    /// was under way when a pause began does not make it longer.
+    pub(crate) fn throttle(&mut self, now: Instant, pause: Duration) {
+        if self.paused_until.is_some_and(|until| now < until) {
+            return;
+        }
+        let pause = pause.saturating_mul(1 << self.throttles.min(8)).min(THROTTLE_MAX);
+        self.throttles += 1;
+        self.paused_until = Some(now + pause);
+    }
+
+    /// The provider took a message.
+    pub(crate) fn accepted(&mut self) {
+        self.throttles = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// When messages go that arrive at `arrivals`, each looked at `late` after it may go.
+    fn sent(rate: u32, arrivals: &[Duration], late: impl Fn(usize) -> Duration) -> Vec<Duration> {
+        let begin = Instant::now();
+        let mut pace = NumberPace::new(Some(rate));
+        let mut now = begin;
+        let mut times = Vec::new();
+        for (index, arrival) in arrivals.iter().enumerate() {
+            now = now.max(begin + *arrival);
+            let earliest = pace.earliest(now);
+            if earliest > now {
+                now = earliest + late(index);
+            }
+            pace.take(now);
+            times.push(now - begin);
+        }
+        times
+    }
+
+    fn most_in_a_second(times: &[Duration]) -> usize {
+        let mut from = 0;
+        let counts = times.iter().enumerate().map(|(index, time)| {
+            while *time - times[from] >= WINDOW {
+                from += 1;
+            }
+            index - from + 1
+        });
+        counts.max().unwrap_or(0)
+    }
+
+    #[test]
+    fn a_saturated_number_reaches_its_rate() {
+        for rate in [20, 80, 1_000] {
+            let count = usize::try_from(rate * 60).unwrap();
+            // Timers are up to two milliseconds late.
+            let late = |index: usize| Duration::from_micros(index as u64 * 7_919 % 2_000);
+            let times = sent(rate, &vec![Duration::ZERO; count], late);
+            let reached = f64::from(rate * 60) / times.last().unwrap().as_secs_f64();
+            assert!((reached / f64::from(rate) - 1.0).abs() < 0.02, "{reached} of {rate}");
+            assert!(most_in_a_second(&times) <= rate as usize);
+        }
+    }
+
+    #[test]
+    fn a_pace_is_even_from_the_first_second_on() {
+        let times = sent(80, &vec![Duration::ZERO; 80], |_| Duration::ZERO);
+        let in_a_tenth = times.iter().filter(|time| **time < Duration::from_millis(100)).count();
+        assert!((8..=10).contains(&in_a_tenth), "{in_a_tenth}");
+    }
+
+    #[test]
+    fn refusals_pause_a_number_longer_each_time_but_once_for_those_under_way() {
+        let (begin, second) = (Instant::now(), Duration::from_secs(1));
+        let mut pace = NumberPace::new(Some(80));
+        pace.throttle(begin, second);
+        pace.throttle(begin + second / 2, second);
+        assert_eq!(pace.earliest(begin), begin + second);
+        pace.throttle(begin + second, second);
+        assert_eq!(pace.earliest(begin), begin + 3 * second);
+        pace.accepted();
+        pace.throttle(begin + 3 * second, second);
+        assert_eq!(pace.earliest(begin), begin + 4 * second);
+        pace.resume();
+        assert_eq!(pace.earliest(begin), begin);
+    }
+
+    proptest! {
+        #[test]
+        fn no_second_has_more_than_the_rate(
+            rate in prop_oneof![Just(1u32), Just(20), Just(80), Just(1_000)],
+            gaps in proptest::collection::vec((0u64..3, 0u64..1_500_000), 1..400),
+            late in 0u64..5_000,
+        ) {
+            let mut at = Duration::ZERO;
+            let arrivals: Vec<Duration> = gaps
+                .iter()
+                .map(|(often, gap)| {
+                    at += Duration::from_micros(if *often == 0 { *gap } else { 0 });
+                    at
+                })
+                .collect();
+            let times = sent(rate, &arrivals, |index| Duration::from_micros(index as u64 % (late + 1)));
+            prop_assert!(most_in_a_second(&times) <= rate as usize);
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! What a number may send to one contact.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use crate::line::Pair;
+
+/// One message to a contact in this time; also the time in which more may be borrowed from the future.
+const INTERVAL: Duration = Duration::from_secs(6);
+/// The most messages to a contact within one interval.
+const BURST_MAX: u32 = 45;
+/// How long a burst can keep a contact silent: what a new owner of a number must know of the past.
+pub(crate) const MEMORY: Duration = Duration::from_secs(6 * BURST_MAX as u64);
+/// What each further refusal of a contact multiplies its pause of a second by.
+const REFUSAL_FACTOR: u32 = 4;
+/// The pause grows no more after so many refusals: 4^7 s are four and a half hours.
+const REFUSALS_MAX: u32 = 7;
+/// How many contacts are kept before those that are free again are forgotten.
+const SWEEP_MIN: usize = 1_024;
+
+/// A contact that was sent something lately.
+#[derive(Debug, Clone, Copy)]
+struct PairPace {
+    /// When its newest burst began.
+    begun: Instant,
+    /// How many messages the burst has; 0 where only refusals are known.
+    count: u32,
+    refused_until: Option<Instant>,
+    refusals: u32,
+}
+
+impl PairPace {
+    fn new(begun: Instant) -> Self {
+        Self { begun, count: 0, refused_until: None, refusals: 0 }
+    }
+
+    /// When what the burst has borrowed is paid back.
+    fn paid(&self) -> Instant {
+        self.begun + INTERVAL * self.count
+    }
+
+    fn earliest(&self, now: Instant) -> Instant {
+        let borrows = now < self.begun + INTERVAL && self.count < BURST_MAX;
+        let free = if borrows { now } else { self.paid().max(now) };
+        self.refused_until.map_or(free, |until| free.max(until))
+    }
+
+    fn take(&mut self, at: Instant) {
+        if at >= self.paid() {
+            (self.begun, self.count) = (at, 0);
+        }
+        self.count += 1;
+    }
+}
+
+/// The pace of a number with each of its contacts.
+#[derive(Debug)]
+pub(crate) struct Pairs {
+    /// Whether the provider limits pairs at all.
+    limited: bool,
+    known: HashMap<Pair, PairPace>,
+    sweep_at: usize,
+}
+
+impl Pairs {
+    /// A number that has sent nothing yet.
+    pub(crate) fn new(limited: bool) -> Self {
+        Self { limited, known: HashMap::new(), sweep_at: SWEEP_MIN }
+    }
+
+    /// When the next message may go to a contact: `now`, or later.
+    pub(crate) fn earliest(&self, pair: &Pair, now: Instant) -> Instant {
+        self.known.get(pair).map_or(now, |pace| pace.earliest(now))
+    }
+
+    /// A message goes to a contact, or went.
+    pub(crate) fn take(&mut self, pair: &Pair, at: Instant) {
+        if self.limited {
+            self.pace(pair, at).take(at);
+        }
+    }
+
+    /// The provider says that the contact gets too many: the pause is 1, 4, 16, … seconds. Returns it.
+    pub(crate) fn refused(&mut self, pair: &Pair, now: Instant) -> Duration {
+        let pace = self.pace(pair, now);
+        let pause = Duration::from_secs(REFUSAL_FACTOR.pow(pace.refusals.min(REFUSALS_MAX)).into());
+        pace.refusals += 1;
+        pace.refused_until = Some(now + pause);
+        pause
+    }
+
+    /// The provider took a message to the contact.
+    pub(crate) fn accepted(&mut self, pair: &Pair) {
+        if let Some(pace) = self.known.get_mut(pair) {
+            (pace.refused_until, pace.refusals) = (None, 0);
+        }
+    }
+
+    fn pace(&mut self, pair: &Pair, now: Instant) -> &mut PairPace {
+        if self.known.len() >= self.sweep_at {
+            self.known.retain(|_, pace| pace.earliest(now) > now || pace.refusals > 0);
+            self.sweep_at = SWEEP_MIN.max(self.known.len() * 2);
+        }
+        self.known.entry(pair.clone()).or_insert_with(|| PairPace::new(now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn pair() -> Pair {
+        "5491100000001".parse().unwrap()
+    }
+
+    /// When messages go that arrive at `arrivals`.
+    fn sent(arrivals: impl IntoIterator<Item = Duration>) -> Vec<Duration> {
+        let begin = Instant::now();
+        let (mut pairs, mut now) = (Pairs::new(true), begin);
+        let go = |arrival: Duration| {
+            now = pairs.earliest(&pair(), now.max(begin + arrival));
+            pairs.take(&pair(), now);
+            now - begin
+        };
+        arrivals.into_iter().map(go).collect()
+    }
+
+    #[test]
+    fn a_burst_is_paid_back_in_full() {
+        let check = |count: usize, next: u64| {
+            let mut times = sent(std::iter::repeat_n(Duration::ZERO, count));
+            assert!(times.iter().all(|time| *time == Duration::ZERO), "{count}");
+            let then = std::iter::repeat_n(Duration::ZERO, count).chain([INTERVAL]);
+            times = sent(then);
+            assert_eq!(times[count], Duration::from_secs(next), "{count}");
+        };
+        check(1, 6);
+        check(2, 12);
+        check(20, 120);
+        check(45, 270);
+        assert_eq!(sent(std::iter::repeat_n(Duration::ZERO, 46))[45], MEMORY);
+    }
+
+    #[test]
+    fn refusals_pause_a_contact_four_times_as_long_each_time() {
+        let (now, mut pairs) = (Instant::now(), Pairs::new(false));
+        let pauses: Vec<u64> = (0..4).map(|_| pairs.refused(&pair(), now).as_secs()).collect();
+        assert_eq!(pauses, [1, 4, 16, 64]);
+        assert_eq!(pairs.earliest(&pair(), now), now + Duration::from_secs(64));
+        pairs.accepted(&pair());
+        assert_eq!(pairs.earliest(&pair(), now), now);
+        for _ in 0..20 {
+            assert!(pairs.refused(&pair(), now) <= Duration::from_secs(4u64.pow(7)));
+        }
+    }
+
+    #[test]
+    fn contacts_that_are_free_again_are_forgotten() {
+        let (begin, mut pairs) = (Instant::now(), Pairs::new(true));
+        for number in 0u32..10_000 {
+            let pair = format!("5491100{number:05}").parse().unwrap();
+            pairs.take(&pair, begin + INTERVAL / 100 * number);
+        }
+        assert!(pairs.known.len() < 2 * SWEEP_MIN, "{}", pairs.known.len());
+    }
+
+    proptest! {
+        #[test]
+        fn no_arrivals_break_the_limit(gaps in proptest::collection::vec(0u64..20_000, 1..300)) {
+            let mut at = Duration::ZERO;
+            let arrivals = gaps.iter().map(|gap| {
+                // Mostly at once, sometimes after a while.
+                at += Duration::from_millis(if gap % 4 == 0 { *gap } else { gap % 50 });
+                at
+            });
+            let times = sent(arrivals.collect::<Vec<_>>());
+            let mut first = 0;
+            for index in 1..=times.len() {
+                let begun = times[first];
+                let inside = index < times.len() && times[index] < begun + INTERVAL;
+                if inside {
+                    continue;
+                }
+                let count = index - first;
+                prop_assert!(count <= 45);
+                if let Some(next) = times.get(index) {
+                    prop_assert!(*next >= begun + INTERVAL * u32::try_from(count).unwrap());
+                }
+                first = index;
+            }
+        }
+    }
+}
