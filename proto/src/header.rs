@@ -4,6 +4,8 @@
 pub const TYPE: &str = "Chasqui-Type";
 /// The id of the fact in the payload.
 pub const ID: &str = "Chasqui-Id";
+/// The position in `MESSAGES` of what waits in another stream.
+pub const MESSAGE_SEQUENCE: &str = "Chasqui-Message-Sequence";
 /// W3C trace context.
 pub const TRACEPARENT: &str = "traceparent";
 

@@ -53,6 +53,9 @@ pub const CONVERSATIONS_MARK_READ: Endpoint<v1::MarkRead, v1::Conversation> =
 /// Messages of a conversation, newest first.
 pub const MESSAGES_LIST: Endpoint<v1::ListMessages, v1::MessagePage> =
     Endpoint::new(PERSISTENCE, "persistence.messages.list");
+/// One message.
+pub const MESSAGES_GET: Endpoint<v1::GetMessage, v1::StoredMessage> =
+    Endpoint::new(PERSISTENCE, "persistence.messages.get");
 /// What was written to a web widget while nobody had it open.
 pub const MESSAGES_UNDELIVERED: Endpoint<v1::ListUndelivered, v1::UndeliveredPage> =
     Endpoint::new(PERSISTENCE, "persistence.messages.undelivered");

@@ -294,6 +294,8 @@ pub const OUTBOX_ROUTER_CONSUMER: &str = "whatsapp-router";
 pub const SEND_STATUS_CONSUMER: &str = "whatsapp-statuses";
 /// The durable consumer through which the owners of numbers hear what contacts write.
 pub const WINDOW_CONSUMER: &str = "whatsapp-windows";
+/// The durable consumer through which files of contacts' messages are brought into the media store.
+pub const WHATSAPP_MEDIA_CONSUMER: &str = "whatsapp-media";
 /// The durable consumer that brings events from `MESSAGES` into `DELIVERIES`.
 pub const DELIVERY_ROUTER_CONSUMER: &str = "webhooks-router";
 

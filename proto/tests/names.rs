@@ -3,14 +3,16 @@
 use std::fmt::Write as _;
 
 use chasqui_proto::{
-    ConversationToken, Tenant, header,
+    ConversationToken, MessageId, Tenant, header,
     service::{
         CHATS_ASSIGN, CHATS_CLOSE, CHATS_GET, CHATS_LIST, CHATS_OPEN, CONVERSATIONS_GET, CONVERSATIONS_LIST,
-        CONVERSATIONS_MARK_READ, DIRECTORY_GET, DIRECTORY_LIST, DIRECTORY_PUT, DIRECTORY_REMOVE,
-        EVENTS_SINCE, Endpoint, MESSAGES_LIST, MESSAGES_UNDELIVERED, SESSIONS_CLOSE, SESSIONS_OPEN,
-        STATS_GET,
+        CONVERSATIONS_MARK_READ, DELIVERIES_LIST, DELIVERIES_REPLAY, DIRECTORY_GET, DIRECTORY_LIST,
+        DIRECTORY_PUT, DIRECTORY_REMOVE, EVENTS_SINCE, Endpoint, LINKS_START, LISTENERS_TEST, MEDIA_FETCH,
+        MESSAGES_GET, MESSAGES_LIST, MESSAGES_UNDELIVERED, SESSIONS_CLOSE, SESSIONS_GET, SESSIONS_OPEN,
+        STATS_GET, WHATSAPP_READ,
     },
     stream, subject,
+    v1::Priority,
 };
 use prost::Name;
 
@@ -20,29 +22,79 @@ fn streams_keep_their_names_subjects_and_limits() {
     for stream in stream::ALL {
         writeln!(
             table,
-            "{} | {} | per subject {} | days {} | window {} s | republished {}",
+            "{} | {} | per subject {} | days {} | window {} s | republished {} | queue {}",
             stream.name,
             stream.subjects.join(" "),
             stream.per_subject_max.map_or("all".to_owned(), |max| max.to_string()),
             stream.age_max_secs.map_or("for ever".to_owned(), |age| (age / 86_400).to_string()),
             stream.duplicate_window_secs,
             stream.republish,
+            stream.is_queue,
         )
         .unwrap();
     }
     assert_eq!(
         table,
         "\
-MESSAGES | messages.> | per subject all | days 7 | window 1200 s | republished true
+MESSAGES | messages.> | per subject all | days 7 | window 1200 s | republished true | queue false
 STATE | conversations.updated.> stats.updated.> bulk.progress.> sessions.updated.> bot.updated.> \
-appointments.updated.> payments.updated.> chats.updated.> | per subject 1 | days for ever | window 120 s | republished true
-DLQ | dlq.> | per subject all | days 30 | window 1200 s | republished false
+appointments.updated.> payments.updated.> chats.updated.> listeners.updated.> | per subject 1 | days for ever | window 120 s \
+| republished true | queue false
+DLQ | dlq.> | per subject all | days 30 | window 1200 s | republished false | queue false
+OUTBOX | sends.due.> sends.later.> | per subject all | days for ever | window 1200 s | republished false | queue true
+DELIVERIES | deliveries.due.> deliveries.later.> deliveries.parked.> | per subject all | days for ever | window 1200 s \
+| republished false | queue true
+DELIVERY_LOG | deliveries.attempted.> | per subject all | days 1 | window 120 s | republished false | queue false
 "
     );
     assert_eq!(
         (stream::REPUBLISH_TO, stream::DIRECTORY_BUCKET, stream::PERSISTENCE_CONSUMER),
         ("live.>", "directory", "persistence")
     );
+    assert_eq!(
+        [
+            stream::DELIVERY_LOG_CONSUMER,
+            stream::OUTBOX_ROUTER_CONSUMER,
+            stream::SEND_STATUS_CONSUMER,
+            stream::WINDOW_CONSUMER,
+            stream::DELIVERY_ROUTER_CONSUMER,
+        ],
+        [
+            "persistence-deliveries",
+            "whatsapp-router",
+            "whatsapp-statuses",
+            "whatsapp-windows",
+            "webhooks-router"
+        ]
+    );
+}
+
+#[test]
+fn buckets_and_their_keys_keep_their_names() {
+    let bucket = |bucket: stream::Bucket| (bucket.name, bucket.age_max_secs, bucket.has_ttls);
+    assert_eq!(
+        stream::BUCKETS.map(bucket),
+        [
+            ("directory", None, false),
+            ("leases", None, true),
+            ("sends", Some(8 * 86_400), false),
+            ("windows", Some(2 * 86_400), false),
+        ]
+    );
+    let tenant: Tenant = "default".parse().unwrap();
+    let conversation: ConversationToken = "5491100000001".parse().unwrap();
+    let (session, message) = (subject::NodeToken::new("main"), MessageId(uuid::Uuid::nil()));
+    assert_eq!(stream::session_lease(&tenant, &session), "session.default.main");
+    assert_eq!(stream::delivery_lease(3), "deliveries.3");
+    let nil = "00000000-0000-0000-0000-000000000000";
+    assert_eq!(stream::send_key(&tenant, &session, &message), format!("default.main.{nil}"));
+    assert_eq!(stream::sends_of(&tenant, &session), "default.main.*");
+    assert_eq!(stream::window_key(&tenant, &session, &conversation), "default.main.5491100000001");
+    assert_eq!(stream::listener_key(&tenant, nil), format!("listener.default.{nil}"));
+    assert_eq!(stream::bucket_subject(&stream::SENDS, "x"), "$KV.sends.x");
+    assert_eq!(stream::bucket_stream(&stream::SENDS), "KV_sends");
+    assert_eq!(stream::sends_consumer(&tenant, &session, Priority::Reply), "default-main-reply");
+    assert_eq!(stream::deliveries_consumer(3), "partition-3");
 }
 
 #[test]
@@ -69,6 +121,14 @@ fn subjects_keep_their_names() {
     assert_eq!(subject::presence_of_tenant(&tenant).as_str(), "presence.*.default.*");
     assert_eq!(subject::presence_of_all().as_str(), "presence.*.*.*");
     assert_eq!(subject::typing_of_tenant(&tenant).as_str(), "typing.changed.default.*");
+    assert_eq!(subject::sends_of_session(&tenant, &node, Priority::Campaign).as_str(), {
+        "sends.due.default.edge-1.campaign.*"
+    });
+    assert_eq!(subject::deliveries_of_partition(3).as_str(), "deliveries.due.3.>");
+    assert_eq!(subject::deliveries_attempted_of_all().as_str(), "deliveries.attempted.>");
+    assert_eq!(subject::live_sessions().as_str(), "live.sessions.updated.*.*");
+    assert_eq!(subject::sessions_of_all().as_str(), "sessions.updated.*.*");
+    assert_eq!(subject::typing_of_all().as_str(), "typing.changed.*.*");
     assert_eq!(
         subject::persisted().map(|pattern| pattern.as_str().to_owned()),
         ["messages.in.>", "messages.out.>", "messages.status.>"]
@@ -99,6 +159,14 @@ fn requests_keep_their_subjects_and_types() {
         line(DIRECTORY_REMOVE),
         line(SESSIONS_OPEN),
         line(SESSIONS_CLOSE),
+        line(SESSIONS_GET),
+        line(WHATSAPP_READ),
+        line(MEDIA_FETCH),
+        line(LINKS_START),
+        line(DELIVERIES_REPLAY),
+        line(LISTENERS_TEST),
+        line(DELIVERIES_LIST),
+        line(MESSAGES_GET),
     ];
     assert_eq!(
         table,
@@ -121,6 +189,14 @@ fn requests_keep_their_subjects_and_types() {
             "persistence persistence.directory.remove RemoveEntry -> EntryRemoved",
             "whatsapp whatsapp.sessions.open OpenSession -> Session",
             "whatsapp whatsapp.sessions.close CloseSession -> Session",
+            "whatsapp whatsapp.sessions.get GetSession -> Session",
+            "whatsapp whatsapp.messages.read ReadMessage -> MessageRead",
+            "whatsapp whatsapp.media.fetch FetchMedia -> StoredMedia",
+            "linked linked.sessions.start StartLink -> LinkStarted",
+            "webhooks webhooks.deliveries.replay ReplayDeliveries -> DeliveriesReplayed",
+            "webhooks webhooks.listeners.test TestListener -> DeliveryAttempt",
+            "persistence persistence.deliveries.list ListDeliveries -> DeliveryPage",
+            "persistence persistence.messages.get GetMessage -> StoredMessage",
         ]
     );
 }
@@ -130,6 +206,7 @@ fn headers_keep_their_names() {
     let names = [
         header::TYPE,
         header::ID,
+        header::MESSAGE_SEQUENCE,
         header::TRACEPARENT,
         header::DEAD_REASON,
         header::DEAD_ATTEMPTS,
@@ -144,6 +221,7 @@ fn headers_keep_their_names() {
         [
             "Chasqui-Type",
             "Chasqui-Id",
+            "Chasqui-Message-Sequence",
             "traceparent",
             "Chasqui-Dead-Reason",
             "Chasqui-Dead-Attempts",

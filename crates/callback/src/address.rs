@@ -7,7 +7,7 @@ use ipnet::IpNet;
 /// IPv4 networks that the public Internet does not route, or that lead to something special (IANA's registry of special
 /// purpose addresses).
 const FORBIDDEN_V4: [(Ipv4Addr, u8); 16] = [
-    (Ipv4Addr::new(0, 0, 0, 0), 8),
+    (Ipv4Addr::UNSPECIFIED, 8),
     (Ipv4Addr::new(10, 0, 0, 0), 8),
     // Carriers' own networks; the metadata service of one cloud is there.
     (Ipv4Addr::new(100, 64, 0, 0), 10),

@@ -2,6 +2,8 @@
 
 pub(crate) mod arguments;
 mod change;
+mod listener;
+mod secret;
 mod table;
 
 use anyhow::{Context, bail};
@@ -14,8 +16,8 @@ use chasqui_proto::{
 };
 use clap::Args;
 use prost::Message;
-use secrecy::ExposeSecret;
-use serde_json::json;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::output;
@@ -26,8 +28,13 @@ use change::Fields;
 const PAGE_LENGTH: usize = 200;
 const DAY_MS: i64 = 24 * 3600 * 1000;
 
-/// Does what the command says.
-pub(crate) async fn run(bus: &Bus, default_tenant: &Tenant, admin: &Admin) -> anyhow::Result<()> {
+/// Does what the command says. `sealing_key` is for the secrets of listeners.
+pub(crate) async fn run(
+    bus: &Bus,
+    default_tenant: &Tenant,
+    sealing_key: Option<&SecretString>,
+    admin: &Admin,
+) -> anyhow::Result<()> {
     let tenant = admin.tenant.as_deref().map_or_else(|| Ok(default_tenant.clone()), str::parse)?;
     let directory = Directory { bus, tenant, json: admin.json };
     match &admin.collection {
@@ -35,6 +42,7 @@ pub(crate) async fn run(bus: &Bus, default_tenant: &Tenant, admin: &Admin) -> an
         Collection::User { action } => directory.act(action).await,
         Collection::Agent { action } => directory.act(action).await,
         Collection::Number { action } => directory.act(action).await,
+        Collection::Listener { action } => directory.act_on_listener(action, sealing_key).await,
         Collection::Key { action: KeyAction::Other(action) } => directory.act(action).await,
         Collection::Key { action: KeyAction::Create { name, scope, days } } => {
             directory.create_key(name, scope, *days).await
@@ -72,12 +80,17 @@ impl Directory<'_> {
         name.clone_into(&mut key.name);
         key.expires_at_ms = days.map_or(0, |days| clock::now_ms() + i64::from(days) * DAY_MS);
         let stored = self.put(Entry::ApiKey(key)).await?;
+        self.show_with_secret(&stored, "key", &secret)
+    }
+
+    /// Shows an entry with a secret that was made for it. `called` is the entry's name in JSON.
+    fn show_with_secret(&self, stored: &Entry, called: &str, secret: &SecretString) -> anyhow::Result<()> {
         if self.json {
-            output::line(json!({ "key": shown(&stored), "secret": secret.expose_secret() }))?;
+            output::line(json!({ called: shown(stored), "secret": secret.expose_secret() }))?;
         } else {
-            self.show(&[stored])?;
+            self.show(std::slice::from_ref(stored))?;
             output::line(secret.expose_secret())?;
-            eprintln!("the last line is the key; it is kept nowhere and not shown again");
+            eprintln!("the last line is the secret; it is not shown again");
         }
         Ok(())
     }
@@ -131,12 +144,12 @@ impl Directory<'_> {
     }
 
     fn show(&self, entries: &[Entry]) -> anyhow::Result<()> {
-        let entries: Vec<_> = entries.iter().map(shown).collect();
-        let lines = if self.json {
-            entries.iter().map(ToString::to_string).collect()
-        } else {
-            table::lines(&entries)
-        };
+        self.show_all(&entries.iter().map(shown).collect::<Vec<_>>())
+    }
+
+    fn show_all(&self, entries: &[Value]) -> anyhow::Result<()> {
+        let lines =
+            if self.json { entries.iter().map(ToString::to_string).collect() } else { table::lines(entries) };
         for line in lines {
             if output::line(line)? == output::Reader::Left {
                 break;

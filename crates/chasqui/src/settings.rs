@@ -88,7 +88,7 @@ pub(crate) fn read(
         simulator: take(&mut settings, &mut problems, needs(Service::Simulator)),
     };
     settings.finish(&mut problems);
-    configuration.share_media();
+    configuration.share();
     if problems.is_empty() { Ok(configuration) } else { Err(problems) }
 }
 
@@ -131,12 +131,15 @@ fn take<S: Section>(settings: &mut Settings, problems: &mut Problems, is_needed:
 const MEDIA_USERS: [Service; 4] = [Service::Ingest, Service::Edge, Service::Whatsapp, Service::Webhooks];
 
 impl Configuration {
-    /// One section serves every service that has to do with files.
-    fn share_media(&mut self) {
+    /// What several services need is said once: where files are, what tokens are checked by, which number is the default
+    /// tenant's.
+    fn share(&mut self) {
         self.ingest.media = self.media.clone();
         self.edge.media = self.media.clone();
         self.whatsapp.media = self.media.clone();
         self.webhooks.media = self.media.clone();
+        self.ingest.tokens = self.edge.token_settings();
+        self.ingest.phone_number_id = self.whatsapp.phone_number_id.clone();
     }
 
     /// Every setting with its value, one a line; secrets are only said to be set.

@@ -57,12 +57,15 @@ async fn attempt(tool: &Command, configuration: &Configuration) -> anyhow::Resul
         Command::Dlq { command } => dlq::run(&connect("dlq", configuration).await?, command).await,
         Command::Admin(options) => {
             let tenant = configuration.tenant.tenant();
-            admin::run(&connect("admin", configuration).await?, &tenant, options).await
+            let sealing_key = configuration.webhooks.sealing_key.as_ref();
+            admin::run(&connect("admin", configuration).await?, &tenant, sealing_key, options).await
         }
         Command::Bench(options) => bench::run(options, configuration).await,
         Command::Ingest
         | Command::Edge
         | Command::Persistence
+        | Command::Whatsapp
+        | Command::Webhooks
         | Command::All
         | Command::Simulator
         | Command::Up(_) => unreachable!("main runs what is no tool"),

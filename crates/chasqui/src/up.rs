@@ -83,9 +83,7 @@ async fn start(cli: &Cli, options: &Up) -> Result<Running, Failure> {
     chasqui_persistence::migrate(&database).await.context("the database could not be migrated")?;
     let mut process = Process::new(&configuration, cli.node.as_deref());
     process.simulate(&configuration);
-    process
-        .serve(&configuration, &Service::ALL)
-        .context("the front door cannot be opened")?;
+    process.serve(&configuration, &Service::ALL).context("the front door cannot be opened")?;
     let edges = Edges::start(&plan, &variables, cli.config.as_deref(), process.supervisor())?;
     announce(&mut process, &plan, &configuration, &servers)?;
     Ok(Running { process, edges, servers })
@@ -100,13 +98,7 @@ impl Running {
 }
 
 /// The environment of this process and of the further edges: what was given, and what is started or made up here.
-fn variables(
-    given: Variables,
-    data: &Path,
-    plan: &Plan,
-    servers: &Servers,
-    secrets: &Secrets,
-) -> Variables {
+fn variables(given: Variables, data: &Path, plan: &Plan, servers: &Servers, secrets: &Secrets) -> Variables {
     let mut variables = given;
     secrets.fill(&mut variables);
     variables.insert("PORT".to_owned(), plan.front().to_string());

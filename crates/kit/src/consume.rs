@@ -49,17 +49,26 @@ impl Coded for ConsumeError {
 #[derive(Debug)]
 pub struct Delivery {
     message: Message,
+    stream: Box<str>,
     /// The message's position in its stream.
     pub seq: u64,
     /// Which delivery this is, from 1.
     pub attempt: u64,
+    /// When the stream stored it, by the broker's clock; unix milliseconds.
+    pub stored_at_ms: i64,
+    /// How many more the consumer had to deliver at that moment.
+    pub pending: u64,
 }
 
 impl Delivery {
-    fn new(message: Message) -> Option<Self> {
+    /// The delivery that a message of a consumer is; `None` if it came from somewhere else.
+    pub fn of(message: Message) -> Option<Self> {
         let info = message.info().ok()?;
         let (seq, attempt) = (info.stream_sequence, u64::try_from(info.delivered).unwrap_or(1));
-        Some(Self { message, seq, attempt })
+        let stored_at_ms =
+            i64::try_from(info.published.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
+        let (stream, pending) = (info.stream.into(), info.pending);
+        Some(Self { message, stream, seq, attempt, stored_at_ms, pending })
     }
 
     /// The subject it was published on.
@@ -69,7 +78,7 @@ impl Delivery {
 
     /// The stream it is stored in.
     pub fn stream(&self) -> &str {
-        self.message.info().expect("what cannot be placed is not delivered").stream
+        &self.stream
     }
 
     /// The encoded payload.
@@ -131,7 +140,7 @@ pub async fn batches(
     let opened = consumer.stream().max_messages_per_batch(batch_max).messages().await;
     let messages = opened.map_err(|error| ConsumeError { name, cause: error.to_string() })?;
     let readable = messages.filter_map(async |message| match message {
-        Ok(message) => Delivery::new(message),
+        Ok(message) => Delivery::of(message),
         Err(error) => {
             // Missed heartbeats while the broker is away; the reader goes on by itself.
             tracing::debug!(%error, "the consumer was interrupted");
@@ -163,6 +172,18 @@ pub struct Cause<'a> {
 /// Moves a message to the dead letters, with the reason, and acknowledges it. Fails when the dead-letter stream does
 /// not take it; then it was not acknowledged and will come again.
 pub async fn bury(bus: &Bus, delivery: &Delivery, cause: &Cause<'_>) -> Result<(), PublishError> {
+    copy_to_dead_letters(bus, delivery, cause).await?;
+    delivery.done().await;
+    Ok(())
+}
+
+/// Puts a message among the dead letters, with the reason, and leaves it to the caller to acknowledge it. Repeated, it
+/// is there once.
+pub async fn copy_to_dead_letters(
+    bus: &Bus,
+    delivery: &Delivery,
+    cause: &Cause<'_>,
+) -> Result<(), PublishError> {
     let mut headers = HeaderMap::new();
     for name in [header::TYPE, header::ID, header::TRACEPARENT] {
         if let Some(value) = delivery.headers().and_then(|headers| headers.get(name)) {
@@ -180,7 +201,6 @@ pub async fn bury(bus: &Bus, delivery: &Delivery, cause: &Cause<'_>) -> Result<(
     let letter = subject::dead_letter(cause.service, delivery.subject());
     let id = format!("{}:{stream}:{}", cause.service, delivery.seq);
     bus.publish_bytes(letter.as_str(), delivery.payload().clone(), headers, &id).await?;
-    delivery.done().await;
     metrics::counter!("chasqui_dead_letters_total", "service" => cause.service, "reason" => cause.reason)
         .increment(1);
     tracing::error!(

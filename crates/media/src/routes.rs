@@ -24,7 +24,9 @@ use query::Query;
 
 /// Brings a file that is not there yet; when it says so, the store is looked at once more. Its waiting must be bounded.
 #[derive(Clone)]
-pub struct OnMissing(Arc<dyn Fn(Tenant, FileId) -> BoxFuture<'static, Result<(), MediaError>> + Send + Sync>);
+pub struct OnMissing(Arc<Bring>);
+
+type Bring = dyn Fn(Tenant, FileId) -> BoxFuture<'static, Result<(), MediaError>> + Send + Sync;
 
 impl OnMissing {
     /// `bring` fails with [`MediaError::NotFound`] or [`MediaError::NotBrought`].

@@ -128,8 +128,8 @@ mod tests {
         let verify = |tenant: &Tenant, id, given, now| urls.verify(tenant, id, given, now);
         verify(&tenant(), id(), (expires, signature), NOW).unwrap();
         verify(&tenant(), id(), (expires, signature), expires * 1_000 - 1).unwrap();
-        let expired = verify(&tenant(), id(), (expires, signature), expires * 1_000);
-        assert!(matches!(expired, Err(MediaError::Expired)), "{expired:?}");
+        let late = verify(&tenant(), id(), (expires, signature), expires * 1_000);
+        assert!(matches!(late, Err(MediaError::Expired)), "{late:?}");
         let other = "other".parse().unwrap();
         for forged in [
             verify(&other, id(), (expires, signature), NOW),

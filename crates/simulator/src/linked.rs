@@ -1,9 +1,12 @@
-//! A linked device: the QR of a session, the phone that scans it, and what is written to that phone. It speaks only
-//! NATS, as the connector of a real one does; the HTTP routes are the hands on the phone.
+//! The connector of linked devices: it keeps the pairing of each number, tells the session's owner what becomes of it, and
+//! does what the owner commands. It speaks only NATS; the HTTP routes are the hands on the phone.
 
 mod account;
-mod qr;
+mod commands;
+mod events;
+mod receiving;
 mod routes;
+mod sending;
 
 use std::{
     collections::HashMap,
@@ -11,22 +14,28 @@ use std::{
 };
 
 use chasqui_kit::{
-    Bus, Code, Coded, TraceContext, clock::now_ms, publish::Fact, publish::PublishError, serve::Responder,
+    Bus, Code, Coded,
+    clock::now_ms,
+    publish::PublishError,
+    serve::{Responder, ServeError},
 };
 use chasqui_proto::{
-    ConversationToken, Tenant, address,
-    service::{SESSIONS_CLOSE, SESSIONS_OPEN, WHATSAPP},
+    Tenant,
+    service::{LINKED, LINKS_START},
     subject::{self, NodeToken},
     v1,
 };
-use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
+use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use crate::{Config, world::World};
 use account::Account;
 pub(crate) use routes::routes;
 
 /// The most sessions at a time.
 const SESSIONS_MAX: usize = 10_000;
+/// What the connector is called in logs.
+const CONNECTOR: &str = "chasqui simulator";
 
 /// Which number: the tenant that owns it, and its name there.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -35,7 +44,7 @@ pub(crate) struct Key {
     session: NodeToken,
 }
 
-/// Why the device does not do what it was asked.
+/// Why the connector does not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DeviceError {
     #[error("{0}")]
@@ -44,6 +53,10 @@ pub(crate) enum DeviceError {
     WrongState(String, &'static str),
     #[error("there are {SESSIONS_MAX} sessions already")]
     Full,
+    #[error("the session has an owner with a higher ownership than {0}")]
+    Superseded(u64),
+    #[error("NATS is away: {0}")]
+    Away(String),
     #[error(transparent)]
     Publish(#[from] PublishError),
 }
@@ -52,8 +65,8 @@ impl Coded for DeviceError {
     fn code(&self) -> Code {
         match self {
             Self::Invalid(_) => Code::InvalidInput,
-            Self::WrongState(..) => Code::Conflict,
-            Self::Full => Code::Unavailable,
+            Self::WrongState(..) | Self::Superseded(_) => Code::Conflict,
+            Self::Full | Self::Away(_) => Code::Unavailable,
             Self::Publish(error) => error.code(),
         }
     }
@@ -63,114 +76,134 @@ impl Coded for DeviceError {
 #[derive(Debug)]
 pub(crate) struct Devices {
     bus: Bus,
+    world: Arc<World>,
     /// Where the phone's pages are: what a QR leads to.
     base_url: String,
-    accounts: Mutex<HashMap<Key, Account>>,
+    qr_lifetime_ms: i64,
+    known: Mutex<HashMap<Key, Device>>,
+    /// Held while a session is started, so that two owners do not start it twice.
+    starting: tokio::sync::Mutex<()>,
+    tasks: TaskTracker,
+}
+
+/// A number, and the tasks that serve it while an owner has it started.
+#[derive(Debug, Default)]
+struct Device {
+    account: Account,
+    running: Option<Running>,
+}
+
+#[derive(Clone, Debug)]
+struct Running {
+    /// Ends the tasks.
+    stop: CancellationToken,
+    /// Wakes who tells the owner.
+    changed: watch::Sender<()>,
 }
 
 impl Devices {
-    pub(crate) fn new(bus: Bus, base_url: String) -> Arc<Self> {
-        Arc::new(Self { bus, base_url, accounts: Mutex::default() })
+    pub(crate) fn new(bus: Bus, config: &Config, world: Arc<World>) -> Arc<Self> {
+        Arc::new(Self {
+            bus,
+            world,
+            base_url: format!("http://{}:{}", config.host, config.port),
+            qr_lifetime_ms: i64::try_from(config.qr_lifetime_ms).expect("the configuration bounds it"),
+            known: Mutex::default(),
+            starting: tokio::sync::Mutex::default(),
+            tasks: TaskTracker::new(),
+        })
     }
 
-    /// Answers as the service that owns the numbers.
-    pub(crate) async fn answer(
-        self: &Arc<Self>,
-        stop: CancellationToken,
-    ) -> Result<Responder, chasqui_kit::serve::ServeError> {
-        let responder = Responder::start(&self.bus, WHATSAPP, "Simulated linked devices", stop).await?;
+    /// Takes sessions, as a micro service.
+    pub(crate) async fn answer(self: &Arc<Self>) -> Result<Responder, ServeError> {
+        let stop = self.world.stop.clone();
+        let responder = Responder::start(&self.bus, LINKED, "Simulated linked devices", stop).await?;
         let devices = self.clone();
-        let open = move |question: v1::OpenSession, trace| {
+        let start = move |question: v1::StartLink, _| {
             let devices = devices.clone();
-            async move { devices.open(&key(&question.tenant, &question.session)?, trace).await }
+            async move { devices.start(&question).await }
         };
-        responder.endpoint(SESSIONS_OPEN, open).await?;
-        let devices = self.clone();
-        let close = move |question: v1::CloseSession, trace| {
-            let devices = devices.clone();
-            async move { devices.log_out(&key(&question.tenant, &question.session)?, trace).await }
-        };
-        responder.endpoint(SESSIONS_CLOSE, close).await?;
+        responder.endpoint(LINKS_START, start).await?;
         Ok(responder)
     }
 
-    /// A session that is connected, or one with a QR that can still be scanned.
-    async fn open(&self, key: &Key, trace: TraceContext) -> Result<v1::Session, DeviceError> {
-        let url = format!("{}/linked/{}/{}", self.base_url, key.tenant, key.session);
-        self.change(key, trace, |account, now| account.open(&url, now)).await
+    /// Waits until nothing is told or sent any more.
+    pub(crate) async fn stopped(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 
-    async fn scan(&self, key: &Key, phone: &str) -> Result<v1::Session, DeviceError> {
-        let trace = TraceContext::root();
-        let scanned = self.change(key, trace, |account, now| account.scan(phone, now)).await?;
-        if scanned.status() == v1::SessionStatus::Connected {
-            Ok(scanned)
-        } else {
-            Err(DeviceError::WrongState(key.session.to_string(), "waiting for a scan"))
+    async fn start(self: &Arc<Self>, question: &v1::StartLink) -> Result<v1::LinkStarted, DeviceError> {
+        let key = key(&question.tenant, &question.session)?;
+        let starting = self.starting.lock().await;
+        let running = {
+            let mut devices = self.known();
+            if devices.len() >= SESSIONS_MAX && !devices.contains_key(&key) {
+                return Err(DeviceError::Full);
+            }
+            let device = devices.entry(key.clone()).or_default();
+            if !device.account.obeys(question.ownership) {
+                return Err(DeviceError::Superseded(question.ownership));
+            }
+            device.running.clone()
+        };
+        if running.is_none() {
+            self.run(&key).await?;
+        }
+        drop(starting);
+        self.change(&key, |account, now| account.start(&self.url(&key), self.qr_lifetime_ms, now));
+        Ok(v1::LinkStarted { connector: CONNECTOR.to_owned() })
+    }
+
+    /// Listens for commands and starts telling what becomes of the session.
+    async fn run(self: &Arc<Self>, key: &Key) -> Result<(), DeviceError> {
+        let away = |error: &dyn std::fmt::Display| DeviceError::Away(error.to_string());
+        let subject = subject::linked_commands(&key.tenant, &key.session);
+        let commands =
+            self.bus.client().subscribe(subject.as_str().to_owned()).await.map_err(|error| away(&error))?;
+        // The owner's first command may come right after the answer.
+        self.bus.barrier().await.map_err(|error| away(&error))?;
+        let running = Running { stop: self.world.stop.child_token(), changed: watch::Sender::default() };
+        self.known().entry(key.clone()).or_default().running = Some(running.clone());
+        self.tasks.spawn(commands::obey(self.clone(), key.clone(), commands, running.stop.clone()));
+        self.tasks.spawn(events::tell(self.clone(), key.clone(), running));
+        Ok(())
+    }
+
+    /// Lets the tasks of a session end.
+    fn rest(&self, key: &Key) {
+        let running = self.known().get_mut(key).and_then(|device| device.running.take());
+        if let Some(running) = running {
+            running.stop.cancel();
         }
     }
 
-    async fn log_out(&self, key: &Key, trace: TraceContext) -> Result<v1::Session, DeviceError> {
-        self.change(key, trace, Account::log_out).await
+    /// Changes an account that is known, and wakes who tells its owner when there is something to tell or to wait for.
+    fn change<R>(&self, key: &Key, change: impl FnOnce(&mut Account, i64) -> R) -> Option<R> {
+        let mut devices = self.known();
+        let device = devices.get_mut(key)?;
+        let agenda = |account: &Account| (account.news().map(|(event, _)| *event), account.deadline_ms());
+        let before = agenda(&device.account);
+        let changed = change(&mut device.account, now_ms());
+        if let (Some(running), true) = (&device.running, before != agenda(&device.account)) {
+            running.changed.send_replace(());
+        }
+        Some(changed)
     }
 
-    /// A contact writes to the linked phone.
-    async fn receive(&self, key: &Key, from: &str, text: String) -> Result<v1::Message, DeviceError> {
-        let alias =
-            address::parse_address(from).map_err(|error| DeviceError::Invalid(format!("from: {error}")))?;
-        let state = self.accounts().get(key).map(|account| account.state(key));
-        let Some(session) = state.filter(|state| state.status() == v1::SessionStatus::Connected) else {
-            return Err(DeviceError::WrongState(key.session.to_string(), "connected"));
-        };
-        let conversation = ConversationToken::of(&alias);
-        let message = v1::Message {
-            id: Uuid::now_v7().to_string(),
-            tenant: key.tenant.to_string(),
-            conversation: conversation.to_string(),
-            contact: Some(v1::Contact { aliases: vec![alias], ..v1::Contact::default() }),
-            channel: Some(v1::Channel {
-                kind: v1::ChannelKind::WhatsappLinked.into(),
-                id: key.session.to_string(),
-                display_phone_number: session.phone,
-                ..v1::Channel::default()
-            }),
-            direction: v1::Direction::In.into(),
-            sender_type: v1::SenderType::User.into(),
-            r#type: v1::MessageType::Text.into(),
-            text,
-            occurred_at_ms: now_ms(),
-            received_at_ms: now_ms(),
-            ..v1::Message::default()
-        };
-        let subject = subject::messages_in(&key.tenant, &conversation);
-        self.bus.publish(Fact::new(subject, &message, message.id.clone(), TraceContext::root())).await?;
-        Ok(message)
+    fn url(&self, key: &Key) -> String {
+        format!("{}/linked/{}/{}", self.base_url, key.tenant, key.session)
     }
 
-    /// Changes an account and tells its state, also where nothing changed: whoever asks may have missed it.
-    async fn change(
-        &self,
-        key: &Key,
-        trace: TraceContext,
-        change: impl FnOnce(&mut Account, i64),
-    ) -> Result<v1::Session, DeviceError> {
-        let state = {
-            let mut accounts = self.accounts();
-            if accounts.len() >= SESSIONS_MAX && !accounts.contains_key(key) {
-                return Err(DeviceError::Full);
-            }
-            let account = accounts.entry(key.clone()).or_default();
-            change(account, now_ms());
-            account.state(key)
-        };
-        let id = format!("{}-{}-{}", key.tenant, key.session, state.version);
-        let subject = subject::sessions_updated(&key.tenant, &key.session);
-        self.bus.publish(Fact::new(subject, &state, id, trace)).await?;
-        Ok(state)
+    fn known(&self) -> MutexGuard<'_, HashMap<Key, Device>> {
+        self.known.lock().expect("no holder of this lock panics")
     }
+}
 
-    fn accounts(&self) -> MutexGuard<'_, HashMap<Key, Account>> {
-        self.accounts.lock().expect("no holder of this lock panics")
+impl Key {
+    /// The number's name in the history.
+    fn number(&self) -> String {
+        format!("{}/{}", self.tenant, self.session)
     }
 }
 

@@ -1,8 +1,11 @@
 //! Simulated phones: what a caller wants a contact to say, as the messages Meta would send.
 
+mod routes;
+
 use serde_json::{Map, Value};
 
 use crate::payload;
+pub(crate) use routes::routes;
 
 /// The most messages or statuses of one request.
 const ITEMS_MAX: usize = 1_000;
@@ -10,8 +13,8 @@ const ITEMS_MAX: usize = 1_000;
 const ADDRESS_LENGTH_MAX: usize = 128;
 
 /// A request that says nothing a phone could do.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub(crate) enum PhoneError {
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+enum PhoneError {
     /// The address.
     #[error("a contact is 6 to 15 digits, or a business-scoped user id such as AR.1349")]
     Contact,
@@ -22,13 +25,13 @@ pub(crate) enum PhoneError {
 
 /// The messages that `contact` sends, as `wanted` describes them: `{"text":"…"}`, `{"type":"image",…}`, or several
 /// under `messages`.
-pub(crate) fn messages(contact: &str, wanted: Value) -> Result<Vec<Value>, PhoneError> {
+fn messages(contact: &str, wanted: Value) -> Result<Vec<Value>, PhoneError> {
     let messages = items(contact, wanted, "messages")?;
     Ok(messages.into_iter().map(|wanted| message(contact, wanted)).collect())
 }
 
 /// The statuses of messages to `contact`: `{"id":"wamid…","status":"read"}`, or several under `statuses`.
-pub(crate) fn statuses(contact: &str, wanted: Value) -> Result<Vec<Value>, PhoneError> {
+fn statuses(contact: &str, wanted: Value) -> Result<Vec<Value>, PhoneError> {
     let statuses = items(contact, wanted, "statuses")?;
     Ok(statuses.into_iter().map(|wanted| status(contact, wanted)).collect())
 }

@@ -1,30 +1,24 @@
-//! The life of the simulator, and its own HTTP interface.
+//! The life of the simulator.
 
 use std::sync::Arc;
 
-use axum::{
-    Json, Router,
-    extract::{Path, Query, State, rejection::JsonRejection},
-    http::StatusCode,
-    response::{IntoResponse, Response},
-    routing::{get, post},
-};
+use axum::{Json, Router, extract::State, routing::get};
 use chasqui_kit::{
     Bus,
     door::{Door, HttpConfig},
     health::Health,
     telemetry::Metrics,
 };
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Config, Error,
-    delivery::{Answer, Delivery},
+    delivery::Delivery,
+    graph,
     linked::{self, Devices},
-    payload,
-    phone::{self, PhoneError},
+    phone,
+    world::World,
 };
 
 const NAME: &str = "simulator";
@@ -40,137 +34,67 @@ pub async fn run(
     let http = HttpConfig { port: config.port, host: config.host.clone(), further_ports: Vec::new() };
     let refused = |cause| Error::Listen { host: config.host.clone(), cause };
     let listeners = Door::bind(&http).map_err(refused)?;
-    let delivery = Delivery::new(&config, stop.clone())?;
+    let world = World::new(&config, Delivery::new(&config, stop.clone())?, stop.clone());
     let health = Health::default();
     let door = Door::new(&health, &metrics);
-    let mut offered = routes(&config, delivery.clone());
-    let mut responder = None;
+    let mut offered = routes(&world);
+    let mut linked = None;
     if let Some(bus) = bus {
-        let devices = Devices::new(bus, format!("http://{}:{}", config.host, config.port));
-        responder = Some(devices.answer(stop.clone()).await?);
+        let devices = Devices::new(bus, &config, world.clone());
+        linked = Some((devices.answer().await?, devices.clone()));
         offered = offered.merge(linked::routes(devices));
     }
     let mounted = door.mount(NAME, offered);
+    let telling = tokio::spawn(graph::tell_statuses(world.clone()));
     health.ready(NAME);
     tracing::info!(port = config.port, webhooks_to = config.webhook_url, "the simulator is ready");
     door.open(listeners, stop).await;
     drop(mounted);
-    delivery.stopped().await;
-    if let Some(responder) = responder {
+    telling.await.expect("telling statuses does not panic");
+    world.delivery.stopped().await;
+    if let Some((responder, devices)) = linked {
         responder.stopped().await;
+        devices.stopped().await;
     }
     Ok(())
 }
 
-#[derive(Debug)]
-struct World {
-    phone_number_id: String,
-    delivery: Delivery,
-}
-
-/// How a webhook is sent.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Manner {
-    /// Twice, as Meta now and then does.
-    duplicate: bool,
-}
-
-type Body = Result<Json<Value>, JsonRejection>;
-
-fn routes(config: &Config, delivery: Delivery) -> Router {
-    let world = Arc::new(World { phone_number_id: config.phone_number_id.clone(), delivery });
+fn routes(world: &Arc<World>) -> Router {
     Router::new()
         .route("/", get(describe))
-        .route("/phones/{contact}/messages", post(send_messages))
-        .route("/phones/{contact}/statuses", post(send_statuses))
-        .with_state(world)
+        .with_state(world.clone())
+        .merge(phone::routes(world.clone()))
+        .merge(graph::control_routes(world.clone()))
+        .merge(graph::routes(world.clone()))
 }
 
 async fn describe(State(world): State<Arc<World>>) -> Json<Value> {
     Json(json!({
         "name": "chasqui simulator",
-        "plays": "the WhatsApp Cloud API's webhooks",
-        "phone_number_id": world.phone_number_id,
+        "plays": "WhatsApp, for local work and tests: its Graph API, its webhooks, the phones of contacts, linked devices",
+        "phone_number_id": &*world.default_number,
         "offers": {
             "POST /phones/{number}/messages": [
                 { "text": "hola" },
                 { "type": "image" },
                 { "messages": [{ "type": "text", "text": { "body": "hola" } }] },
             ],
+            "GET /phones/{number}/messages?after=&wait_ms=": [],
+            "POST /phones/{number}/read": [{}, { "id": "wamid…" }],
+            "POST /phones/{number}/media": "a file as the body",
             "POST /phones/{number}/statuses": [{ "id": "wamid…", "status": "delivered" }],
             "?duplicate=true": "delivers the same webhook twice",
+            "?phone_number_id=": "speaks to another number",
+            "POST /v23.0/{phone_number_id}/messages": "the Graph API, with simulator.access_token",
+            "GET /graph/messages?to=&number=&after=&limit=": [],
+            "GET /graph/stats": [],
+            "POST /graph/faults": [{ "match": { "to": "5491100000001", "nth": 1 }, "then": { "code": 131_056 } }],
+            "PUT /graph/settings": [{ "window": "off" }],
+            "GET /linked/{tenant}/{session}": [],
             "POST /linked/{tenant}/{session}/scan": [{ "phone": "5491100000090" }],
             "POST /linked/{tenant}/{session}/messages": [{ "from": "5491100000001", "text": "hola" }],
+            "POST /linked/{tenant}/{session}/disconnect": [{ "for_ms": 1_000 }],
             "POST /linked/{tenant}/{session}/logout": [],
         },
     }))
-}
-
-async fn send_messages(
-    State(world): State<Arc<World>>,
-    Path(contact): Path<String>,
-    Query(manner): Query<Manner>,
-    body: Body,
-) -> Response {
-    let items = match wanted(body).and_then(|wanted| Ok(phone::messages(&contact, wanted)?)) {
-        Ok(items) => items,
-        Err(refused) => return refused.into_response(),
-    };
-    let ids = ids(&items);
-    let webhook = payload::webhook(&world.phone_number_id, &items);
-    deliver(&world, &manner, &webhook, ids).await
-}
-
-async fn send_statuses(
-    State(world): State<Arc<World>>,
-    Path(contact): Path<String>,
-    Query(manner): Query<Manner>,
-    body: Body,
-) -> Response {
-    let items = match wanted(body).and_then(|wanted| Ok(phone::statuses(&contact, wanted)?)) {
-        Ok(items) => items,
-        Err(refused) => return refused.into_response(),
-    };
-    let ids = ids(&items);
-    let webhook = payload::status_webhook(&world.phone_number_id, &items);
-    deliver(&world, &manner, &webhook, ids).await
-}
-
-async fn deliver(world: &World, manner: &Manner, webhook: &Value, ids: Vec<Value>) -> Response {
-    let answer = world.delivery.send(webhook).await;
-    if manner.duplicate {
-        world.delivery.send(webhook).await;
-    }
-    let id = ids.first().cloned();
-    Json(match answer {
-        Answer::Status(status) => json!({ "id": id, "ids": ids, "webhook_status": status }),
-        Answer::Unreachable(error) => json!({ "id": id, "ids": ids, "webhook_status": null, "error": error }),
-    })
-    .into_response()
-}
-
-fn ids(items: &[Value]) -> Vec<Value> {
-    items.iter().map(|item| item["id"].clone()).collect()
-}
-
-/// A request that was not understood.
-#[derive(Debug)]
-struct Refused(StatusCode, String);
-
-impl From<PhoneError> for Refused {
-    fn from(error: PhoneError) -> Self {
-        Self(StatusCode::BAD_REQUEST, error.to_string())
-    }
-}
-
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response {
-        (self.0, Json(json!({ "error": self.1 }))).into_response()
-    }
-}
-
-fn wanted(body: Body) -> Result<Value, Refused> {
-    let Json(wanted) = body.map_err(|rejection| Refused(rejection.status(), rejection.body_text()))?;
-    Ok(wanted)
 }

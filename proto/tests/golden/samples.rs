@@ -13,6 +13,10 @@ use prost::Name;
 mod forward;
 #[path = "samples/people.rs"]
 mod people;
+#[path = "samples/webhook.rs"]
+mod webhook;
+#[path = "samples/whatsapp.rs"]
+mod whatsapp;
 
 /// A payload as it is frozen.
 pub(crate) struct Sample {
@@ -63,6 +67,8 @@ pub(crate) fn all() -> Vec<Sample> {
     .into_iter()
     .chain(people::all())
     .chain(forward::all())
+    .chain(whatsapp::all())
+    .chain(webhook::all())
     .collect()
 }
 
@@ -164,6 +170,7 @@ fn message() -> Message {
         raw: br#"{"id":"wamid.A","type":"image"}"#.as_slice().into(),
         occurred_at_ms: OCCURRED_AT_MS,
         received_at_ms: RECEIVED_AT_MS,
+        ..Message::default()
     }
 }
 
@@ -182,6 +189,7 @@ pub(crate) fn status() -> MessageStatus {
         occurred_at_ms: OCCURRED_AT_MS,
         received_at_ms: RECEIVED_AT_MS,
         reader_id: String::new(),
+        ..MessageStatus::default()
     }
 }
 

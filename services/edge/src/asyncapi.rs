@@ -27,6 +27,7 @@ const CRM_COMMANDS: &[&str] = &[
     r#"{"type":"connect","data":{"token":"a.b.c","since":{"epoch":"18ea78d5a29d3ad5","seq":4711},"session":"s.1"}}"#,
     r#"{"type":"ping"}"#,
     r#"{"type":"send_message","data":{"conversation_id":"5491100000001","text":"hola","client_id":"c1"}}"#,
+    r#"{"type":"send_message","data":{"conversation_id":"5491100000001","text":"hola","attachment":{"id":"018f4e6e-7d55-7c7e-8a7b-0d3b5c1f2a11"}}}"#,
     r#"{"type":"mark_read","data":{"conversation_id":"5491100000001"}}"#,
     r#"{"type":"typing","data":{"conversation_id":"5491100000001","typing":true}}"#,
     r#"{"type":"subscribe","data":{"types":["new_message"]}}"#,
@@ -51,7 +52,7 @@ const WIDGET_COMMANDS: &[&str] =
 const DEVICE_COMMANDS: &[&str] = &[
     r#"42["join",{"token":"a.b.c"}]"#,
     r#"42["get-qr",{"token":"a.b.c"}]"#,
-    r#"42["send-message",{"token":"a.b.c","conversationId":"5491100000001@s.whatsapp.net","textContent":"hola","attachments":[]}]"#,
+    r#"42["send-message",{"token":"a.b.c","conversationId":"5491100000001@s.whatsapp.net","textContent":"hola","attachments":[{"id":"018f4e6e-7d55-7c7e-8a7b-0d3b5c1f2a11"}]}]"#,
 ];
 
 /// The document.

@@ -112,6 +112,9 @@ pub struct Config {
     pub allowed_origins: Vec<String>,
     /// Time between two canaries, milliseconds; the node is not ready once three have not come back. Default 3,000.
     pub canary_interval_ms: u64,
+    /// Where files are kept and how their addresses are signed: section `media`.
+    #[serde(skip)]
+    pub media: chasqui_media::Config,
 }
 
 impl Default for Config {
@@ -149,6 +152,7 @@ impl Default for Config {
             contact_subscriptions_max: 64,
             allowed_origins: Vec::new(),
             canary_interval_ms: 3_000,
+            media: chasqui_media::Config::default(),
         }
     }
 }

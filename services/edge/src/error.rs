@@ -3,6 +3,7 @@
 use chasqui_kit::{
     Code, Coded, bus::BarrierError, publish::PublishError, request::RequestError, stream::StreamError,
 };
+use chasqui_media::MediaError;
 
 /// A failure of the edge, or of what it stands on.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,9 @@ pub enum Error {
     /// Another service did not answer.
     #[error(transparent)]
     Request(#[from] RequestError),
+    /// A file could not be kept or found.
+    #[error(transparent)]
+    Media(#[from] MediaError),
     /// The credentials are missing or wrong.
     #[error("{0}")]
     Unauthorized(&'static str),
@@ -62,6 +66,7 @@ impl Coded for Error {
             Self::Barrier(error) => error.code(),
             Self::Publish(error) => error.code(),
             Self::Request(error) => error.code(),
+            Self::Media(error) => error.code(),
             Self::Subscribe(_) | Self::ReadStream(_) | Self::NotNow(_) | Self::KeysAway => Code::Unavailable,
             Self::Unauthorized(_) => Code::Unauthorized,
             Self::Forbidden(_) => Code::Forbidden,

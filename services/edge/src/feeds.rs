@@ -11,6 +11,7 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    addresses::Addresses,
     context::Context,
     event::{Audience, Event},
     feed::Feed,
@@ -27,6 +28,8 @@ pub(crate) struct Feeds {
     lines_max: usize,
     state: Mutex<State>,
     context: Mutex<Context>,
+    /// Of the files that messages have.
+    addresses: Addresses,
 }
 
 #[derive(Debug, Default)]
@@ -86,8 +89,8 @@ pub(crate) enum Presence {
 }
 
 impl Feeds {
-    pub(crate) fn new(tenant: Tenant, lines_max: usize) -> Self {
-        Self { tenant, lines_max, state: Mutex::default(), context: Mutex::default() }
+    pub(crate) fn new(tenant: Tenant, lines_max: usize, addresses: Addresses) -> Self {
+        Self { tenant, lines_max, addresses, state: Mutex::default(), context: Mutex::default() }
     }
 
     /// The feed of a scope of this tenant, made with `make` where there is none, and what feeds it. `stop` ends it all.
@@ -125,7 +128,8 @@ impl Feeds {
     }
 
     /// Puts an event beside what is known of the tenant; `None` for one that nobody is shown.
-    pub(crate) fn place(&self, event: Event) -> Option<Arc<Event>> {
+    pub(crate) fn place(&self, mut event: Event) -> Option<Arc<Event>> {
+        self.addresses.give_fact(&mut event.fact);
         self.context.lock().unwrap_or_else(PoisonError::into_inner).place(event)
     }
 
@@ -259,7 +263,7 @@ mod tests {
 
     #[test]
     fn the_first_contacts_have_lines_and_the_others_ride_on_a_tap() {
-        let feeds = Feeds::new(tenant(), 2);
+        let feeds = Feeds::new(tenant(), 2, Addresses::default());
         let contacts: Vec<_> = (1..=4).map(|number| join(&feeds, &contact(number))).collect();
         let ride: Vec<bool> = contacts.iter().map(|(_, rides)| *rides).collect();
         assert_eq!(ride, [false, false, true, true]);
@@ -273,7 +277,7 @@ mod tests {
 
     #[test]
     fn with_staff_every_new_contact_rides_and_who_has_a_line_keeps_it() {
-        let feeds = Feeds::new(tenant(), 64);
+        let feeds = Feeds::new(tenant(), 64, Addresses::default());
         let first = join(&feeds, &contact(1));
         let staff = join(&feeds, &Scope::Tenant(tenant()));
         let second = join(&feeds, &contact(2));
@@ -285,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_tap_ends_with_the_last_who_needs_it_and_drains_out_while_few_are_left() {
-        let feeds = Feeds::new(tenant(), 64);
+        let feeds = Feeds::new(tenant(), 64, Addresses::default());
         let staff = join(&feeds, &Scope::Tenant(tenant()));
         let rider = join(&feeds, &contact(1));
         let tap = feeds.state().tap.as_ref().unwrap().stopped.clone();
@@ -301,7 +305,7 @@ mod tests {
 
     #[test]
     fn kon_11_the_tap_answers_for_who_rides_on_it_and_is_silent_for_who_has_a_line() {
-        let feeds = Feeds::new(tenant(), 1);
+        let feeds = Feeds::new(tenant(), 1, Addresses::default());
         let (_line, rider) = (join(&feeds, &contact(1)), join(&feeds, &contact(2)));
         assert_eq!(feeds.find("5491100000001"), Presence::AskedElsewhere);
         assert_eq!(feeds.find("5491100000002"), Presence::Here);
@@ -312,7 +316,7 @@ mod tests {
 
     #[test]
     fn a_feed_that_ended_is_replaced_and_its_line_ends() {
-        let feeds = Feeds::new(tenant(), 64);
+        let feeds = Feeds::new(tenant(), 64, Addresses::default());
         let (feed, Source::Line(line)) = seat(&feeds, &contact(1)) else { panic!("it has a line") };
         feed.give_up();
         let (other, _) = seat(&feeds, &contact(1));

@@ -9,6 +9,7 @@ use chasqui_proto::{
 };
 
 use crate::{
+    addresses::Addresses,
     error::Error,
     event::{Event, Fact},
     position::Positions,
@@ -34,6 +35,7 @@ pub(crate) struct History {
 #[derive(Debug)]
 pub(crate) struct Historian<'a> {
     pub(crate) bus: &'a Bus,
+    pub(crate) addresses: &'a Addresses,
     pub(crate) positions: &'a Positions,
     /// More events than this are not replayed.
     pub(crate) events_max: u32,
@@ -66,7 +68,7 @@ impl Historian<'_> {
             .into_iter()
             .map(|conversation| Event::of_state(Fact::Conversation(Box::new(conversation))))
             .collect();
-        Ok(Some(History { events, states, covered_seq }))
+        Ok(Some(self.addressed(History { events, states, covered_seq })))
     }
 
     /// What was written to a contact's widget while nobody had it open.
@@ -91,7 +93,14 @@ impl Historian<'_> {
         });
         let covered_seq = covered_seq.max(last_seq(&tail.events));
         let events = only_undelivered(stored.chain(tail.events).collect());
-        Ok(History { events, states: Vec::new(), covered_seq })
+        Ok(self.addressed(History { events, states: Vec::new(), covered_seq }))
+    }
+
+    fn addressed(&self, mut history: History) -> History {
+        for event in history.events.iter_mut().chain(&mut history.states) {
+            self.addresses.give_fact(&mut event.fact);
+        }
+        history
     }
 
     async fn stored_since(&self, scope: &Scope, since: u64) -> Result<v1::EventPage, Error> {

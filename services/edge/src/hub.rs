@@ -14,6 +14,7 @@ use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    addresses::Addresses,
     config::Config,
     doorbell::Doorbell,
     error::Error,
@@ -64,6 +65,8 @@ pub(crate) enum Wish {
 #[derive(Debug)]
 pub(crate) struct Hub {
     bus: Bus,
+    /// Of the files that messages have.
+    addresses: Addresses,
     doorbell: Doorbell,
     positions: Positions,
     tenants: Mutex<HashMap<Tenant, Arc<Feeds>>>,
@@ -76,8 +79,14 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    pub(crate) fn new(bus: Bus, node: &NodeToken, config: &Config, stop: CancellationToken) -> Arc<Self> {
+    pub(crate) fn new(
+        bus: Bus,
+        node: &NodeToken,
+        (config, addresses): (&Config, Addresses),
+        stop: CancellationToken,
+    ) -> Arc<Self> {
         Arc::new(Self {
+            addresses,
             doorbell: Doorbell::new(bus.clone(), node),
             positions: Positions::new(bus.clone()),
             tenants: Mutex::default(),
@@ -218,7 +227,12 @@ impl Hub {
     }
 
     fn historian(&self) -> Historian<'_> {
-        Historian { bus: &self.bus, positions: &self.positions, events_max: self.replay_events_max }
+        Historian {
+            bus: &self.bus,
+            addresses: &self.addresses,
+            positions: &self.positions,
+            events_max: self.replay_events_max,
+        }
     }
 
     /// The feed of a scope, begun.
@@ -234,9 +248,9 @@ impl Hub {
             Scope::Contact(..) => CONTACT_RING,
         };
         let mut tenants = self.tenants();
-        let feeds = tenants
-            .entry(scope.tenant().clone())
-            .or_insert_with(|| Arc::new(Feeds::new(scope.tenant().clone(), self.lines_max)));
+        let feeds = tenants.entry(scope.tenant().clone()).or_insert_with(|| {
+            Arc::new(Feeds::new(scope.tenant().clone(), self.lines_max, self.addresses.clone()))
+        });
         let make = || Feed::new(scope.clone(), bounds, self.replay_events_max);
         let (feed, source) = feeds.seat(scope, &self.repairs.stop, make);
         (feeds.clone(), feed, source)

@@ -5,6 +5,7 @@ compile_error!(
     "the feature `conformance` is for the public protocol suites, and never part of a release build"
 );
 
+mod addresses;
 mod asyncapi;
 mod auth;
 mod canary;
@@ -21,6 +22,7 @@ mod event;
 mod fallback;
 mod feed;
 mod feeds;
+mod files;
 mod flow;
 mod generations;
 mod history;
@@ -46,6 +48,7 @@ mod steps;
 mod tail;
 mod tap;
 mod typing;
+mod upload;
 mod verdict;
 
 pub use config::Config;

@@ -8,7 +8,7 @@ use utoipa::{
 use crate::{
     clients::device,
     dialect::device::{DeviceConversation, DeviceMessage},
-    fallback, rest,
+    fallback, rest, upload,
 };
 
 /// The routes that are not sockets, and `/sse`.
@@ -22,6 +22,8 @@ use crate::{
         device::rest::qr,
         device::rest::conversations,
         device::rest::messages,
+        device::rest::upload,
+        upload::upload,
     ),
     modifiers(&Tokens),
 )]

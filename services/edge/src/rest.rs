@@ -116,7 +116,8 @@ async fn list_conversations(edge: &Edge, headers: &HeaderMap, page: Asked) -> Re
     let identity = staff(edge, headers).await?;
     let (limit, cursor) = bounds(page)?;
     let question = v1::ListConversations { tenant: identity.tenant.to_string(), cursor, limit };
-    let page = edge.bus.ask(CONVERSATIONS_LIST, &question, TraceContext::of_http(headers)).await?;
+    let mut page = edge.bus.ask(CONVERSATIONS_LIST, &question, TraceContext::of_http(headers)).await?;
+    page.conversations.iter_mut().for_each(|conversation| edge.files.addresses.give_last(conversation));
     let conversations = page.conversations.iter().map(ConversationView::new).collect();
     Ok(Json(ConversationPage { success: true, conversations, next: next(&page.next) }).into_response())
 }
@@ -130,7 +131,8 @@ async fn list_messages(
     let identity = staff(edge, headers).await?;
     let (limit, cursor) = bounds(page)?;
     let question = v1::ListMessages { tenant: identity.tenant.to_string(), conversation, cursor, limit };
-    let page = edge.bus.ask(MESSAGES_LIST, &question, TraceContext::of_http(headers)).await?;
+    let mut page = edge.bus.ask(MESSAGES_LIST, &question, TraceContext::of_http(headers)).await?;
+    edge.files.addresses.give_all(&mut page.messages);
     let messages = page
         .messages
         .iter()
@@ -144,7 +146,8 @@ pub(crate) fn next(cursor: &str) -> Option<&str> {
     (!cursor.is_empty()).then_some(cursor)
 }
 
-async fn staff(edge: &Edge, headers: &HeaderMap) -> Result<Identity, Error> {
+/// Whom a request speaks for, if that is staff.
+pub(crate) async fn staff(edge: &Edge, headers: &HeaderMap) -> Result<Identity, Error> {
     let missing = Error::Unauthorized("the header `Authorization: Bearer <token>` is missing");
     let identity = edge.gate.identify(bearer(headers).ok_or(missing)?).await?;
     edge.admits_staff(&identity)?;

@@ -4,9 +4,10 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use axum::{
     Router,
+    extract::DefaultBodyLimit,
     http::{HeaderMap, HeaderValue, Method, header},
     middleware,
-    routing::get,
+    routing::{get, post},
 };
 use chasqui_directory::Directory;
 use chasqui_kit::{
@@ -30,6 +31,7 @@ use crate::{
     engineio::{Origins, Settings},
     error::Error,
     fallback,
+    files::Files,
     hub::Hub,
     json,
     limit::{Handshakes, Paces, pace_handshakes},
@@ -39,6 +41,7 @@ use crate::{
     roster::Roster,
     socketio,
     sockets::Sockets,
+    upload,
 };
 
 /// How long a browser may remember what a preflight allowed.
@@ -66,6 +69,8 @@ pub(crate) struct Edge {
     pub(crate) paces: Paces,
     pub(crate) sockets: Arc<Sockets>,
     pub(crate) hub: Arc<Hub>,
+    /// The files of messages.
+    pub(crate) files: Files,
     /// Who is connected, here and elsewhere.
     pub(crate) roster: Arc<Roster>,
     /// Every socket's task, and what they left to be done.
@@ -123,7 +128,8 @@ pub async fn run(config: Config, platform: Platform, stop: CancellationToken) ->
         tracing::warn!("edge.users_are_staff is on: every user of a tenant sees all of its conversations");
     }
     let drained = CancellationToken::new();
-    let edge = Arc::new(edge(config, &platform, &stop, &drained));
+    let files = Files::open(&config.media)?;
+    let edge = Arc::new(edge(config, files, &platform, (&stop, &drained)));
     edge.tasks.spawn(edge.gate.clone().run(drained.clone()));
     edge.tasks.spawn(edge.leases.clone().run(drained.clone()));
     edge.tasks.spawn(expel_the_suspended(edge.clone(), drained.clone()));
@@ -181,10 +187,17 @@ async fn expel_the_suspended(edge: Arc<Edge>, stop: CancellationToken) {
     stop.run_until_cancelled(expel).await;
 }
 
-fn edge(config: Config, platform: &Platform, stop: &CancellationToken, drained: &CancellationToken) -> Edge {
+fn edge(
+    config: Config,
+    files: Files,
+    platform: &Platform,
+    (stop, drained): (&CancellationToken, &CancellationToken),
+) -> Edge {
     let directory = Directory::open(&platform.bus, &DIRECTORY_KINDS);
-    let hub = Hub::new(platform.bus.clone(), &platform.node, &config, drained.clone());
+    let addresses = files.addresses.clone();
+    let hub = Hub::new(platform.bus.clone(), &platform.node, (&config, addresses), drained.clone());
     Edge {
+        files,
         roster: Roster::new(platform.bus.clone(), platform.node.clone(), hub.clone(), &config),
         hub,
         bus: platform.bus.clone(),
@@ -229,8 +242,16 @@ fn routes(edge: &Arc<Edge>) -> Router {
         .route("/api/whatsapp/qr", get(device::qr).options(preflight))
         .route("/api/whatsapp/get_conversations", get(device::conversations).options(preflight))
         .route("/api/whatsapp/get_messages", get(device::messages).options(preflight))
-        .layer(cross_origin(&edge.origins));
-    rest.with_state(edge.clone())
+        .route("/api/media", post(upload::upload).options(preflight))
+        .route("/api/whatsapp/media", post(device::upload).options(preflight))
+        // Uploads have limits of their own, by type.
+        .layer(DefaultBodyLimit::disable());
+    let rest = rest.with_state(edge.clone());
+    let rest = match edge.files.shown(&edge.bus) {
+        Some((store, urls, on_missing)) => rest.merge(chasqui_media::routes(store, urls, on_missing)),
+        None => rest,
+    };
+    rest.layer(cross_origin(&edge.origins))
 }
 
 fn socket_routes(edge: &Arc<Edge>) -> Router {
@@ -253,7 +274,7 @@ fn cross_origin(origins: &Origins) -> CorsLayer {
         .allow_origin(allowed)
         // WAB-08. Whoever admits every page admits none with credentials.
         .allow_credentials(matches!(origins, Origins::Only(_)))
-        .allow_methods([Method::GET])
+        .allow_methods([Method::GET, Method::POST])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, fallback::LAST_EVENT_ID])
         .max_age(PREFLIGHT_AGE)
 }

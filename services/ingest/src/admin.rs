@@ -28,7 +28,7 @@ use utoipa::IntoParams;
 use crate::{
     admission::{Administrator, Admission},
     fields::Fields,
-    openapi::AdminRefusal,
+    openapi::AdminRefusals,
     request_body,
 };
 use error::{AdminError, wrong};
@@ -81,11 +81,7 @@ struct Admitted<'a> {
     params(("collection" = String, Path, description = "tenants, users, agents, keys or numbers"), Asked),
     responses(
         (status = 200, description = "A page of them, under the collection's name, and `next`", body = Object),
-        (status = 400, description = "A field or parameter is wrong", body = AdminRefusal),
-        (status = 401, description = "The key is missing or refused", body = AdminRefusal),
-        (status = 403, description = "The key administers something else", body = AdminRefusal),
-        (status = 404, description = "There is no such collection or entry", body = AdminRefusal),
-        (status = 503, description = "The directory cannot be reached; try again", body = AdminRefusal),
+        AdminRefusals,
     )
 )]
 pub(crate) async fn list(
@@ -122,11 +118,7 @@ pub(crate) async fn list(
     params(("collection" = String, Path, description = "tenants, users, agents, keys or numbers"), ("id" = String, Path, description = "The entry's id"), Asked),
     responses(
         (status = 200, description = "It, under the name of its kind", body = Object),
-        (status = 400, description = "A field or parameter is wrong", body = AdminRefusal),
-        (status = 401, description = "The key is missing or refused", body = AdminRefusal),
-        (status = 403, description = "The key administers something else", body = AdminRefusal),
-        (status = 404, description = "There is no such collection or entry", body = AdminRefusal),
-        (status = 503, description = "The directory cannot be reached; try again", body = AdminRefusal),
+        AdminRefusals,
     )
 )]
 pub(crate) async fn show(
@@ -151,11 +143,7 @@ pub(crate) async fn show(
     request_body(content = Object, description = "Its fields; those left out are empty"),
     responses(
         (status = 200, description = "It, as it is stored", body = Object),
-        (status = 400, description = "A field or parameter is wrong", body = AdminRefusal),
-        (status = 401, description = "The key is missing or refused", body = AdminRefusal),
-        (status = 403, description = "The key administers something else", body = AdminRefusal),
-        (status = 404, description = "There is no such collection or entry", body = AdminRefusal),
-        (status = 503, description = "The directory cannot be reached; try again", body = AdminRefusal),
+        AdminRefusals,
     )
 )]
 pub(crate) async fn replace(
@@ -188,11 +176,7 @@ pub(crate) async fn replace(
     params(("collection" = String, Path, description = "tenants, users, agents, keys or numbers"), ("id" = String, Path, description = "The entry's id"), Asked),
     responses(
         (status = 200, description = "It is gone", body = Object),
-        (status = 400, description = "A field or parameter is wrong", body = AdminRefusal),
-        (status = 401, description = "The key is missing or refused", body = AdminRefusal),
-        (status = 403, description = "The key administers something else", body = AdminRefusal),
-        (status = 404, description = "There is no such collection or entry", body = AdminRefusal),
-        (status = 503, description = "The directory cannot be reached; try again", body = AdminRefusal),
+        AdminRefusals,
     )
 )]
 pub(crate) async fn remove(
@@ -224,11 +208,7 @@ pub(crate) async fn remove(
     request_body(content = Object, description = "`name`, `scopes`, `expires_at_ms`, `tenant`"),
     responses(
         (status = 201, description = "The key and its secret, which is never told again", body = Object),
-        (status = 400, description = "A field or parameter is wrong", body = AdminRefusal),
-        (status = 401, description = "The key is missing or refused", body = AdminRefusal),
-        (status = 403, description = "The key administers something else", body = AdminRefusal),
-        (status = 404, description = "There is no such collection or entry", body = AdminRefusal),
-        (status = 503, description = "The directory cannot be reached; try again", body = AdminRefusal),
+        AdminRefusals,
     )
 )]
 pub(crate) async fn create(

@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use chasqui_directory::{Directory, SECRET_PREFIX, Scope};
 use chasqui_identity::bearer;
 use chasqui_kit::{Code, Coded, secret};
-use chasqui_proto::Tenant;
+use chasqui_proto::{Tenant, v1::SenderType};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::staff::{Staff, StaffError};
@@ -36,6 +36,17 @@ pub(crate) struct Caller {
     pub(crate) tenant: Tenant,
     /// What it proved.
     pub(crate) by: Proof,
+}
+
+impl Caller {
+    /// Who the messages are from that it hands in.
+    pub(crate) fn sender(&self) -> (SenderType, String) {
+        match &self.by {
+            Proof::Staff(user) => (SenderType::Agent, user.clone()),
+            Proof::Key(id) => (SenderType::Ai, id.clone()),
+            Proof::Configured | Proof::Nobody => (SenderType::Ai, String::new()),
+        }
+    }
 }
 
 /// What lets a caller in.

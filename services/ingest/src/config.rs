@@ -56,6 +56,14 @@ pub struct Config {
     /// Default none: then only keys open anything.
     #[serde(skip)]
     pub tokens: TokenSettings,
+    /// Where files are kept: section `media`, which whoever starts the service puts here. Without a key for addresses no
+    /// files are taken.
+    #[serde(skip)]
+    pub media: chasqui_media::Config,
+    /// The number of the default tenant that needs no entry in the directory: the one of section `whatsapp`, which whoever
+    /// starts the service puts here. Default none.
+    #[serde(skip)]
+    pub phone_number_id: Option<String>,
 }
 
 impl Default for Config {
@@ -72,6 +80,8 @@ impl Default for Config {
             sends_per_second_max: SENDS_PER_SECOND_DEFAULT,
             requests_per_second_max: REQUESTS_PER_SECOND_DEFAULT,
             tokens: TokenSettings::default(),
+            media: chasqui_media::Config::default(),
+            phone_number_id: None,
         }
     }
 }
@@ -172,7 +182,10 @@ mod tests {
             ..Config::default()
         };
         let told = told(&config);
-        for expected in ["ingest.sealing_key (SEALING_KEY): a sealing key must have at least 32", "\"localhost\" is no network"] {
+        for expected in [
+            "ingest.sealing_key (SEALING_KEY): a sealing key must have at least 32",
+            "\"localhost\" is no network",
+        ] {
             assert!(told.contains(expected), "{expected} is missing in {told}");
         }
     }

@@ -1,6 +1,7 @@
 //! Why the service could not start.
 
 use chasqui_kit::{Code, Coded, stream::StreamError};
+use chasqui_media::MediaError;
 
 /// Why the service ended without having been told to.
 #[derive(Debug, thiserror::Error)]
@@ -8,12 +9,16 @@ pub enum Error {
     /// The streams cannot be made.
     #[error("ingest cannot start: {0}")]
     Streams(#[from] StreamError),
+    /// The media store cannot be opened.
+    #[error("ingest cannot start: {0}")]
+    Media(#[from] MediaError),
 }
 
 impl Coded for Error {
     fn code(&self) -> Code {
         match self {
             Self::Streams(error) => error.code(),
+            Self::Media(error) => error.code(),
         }
     }
 }

@@ -15,10 +15,7 @@ pub(crate) struct FieldError {
 }
 
 impl FieldError {
-    pub(crate) fn new(
-        field: impl Into<Cow<'static, str>>,
-        expected: impl Into<Cow<'static, str>>,
-    ) -> Self {
+    pub(crate) fn new(field: impl Into<Cow<'static, str>>, expected: impl Into<Cow<'static, str>>) -> Self {
         Self { field: field.into(), expected: expected.into() }
     }
 }
@@ -39,6 +36,11 @@ impl Fields {
             Ok(Value::Object(members)) => Ok(Self(members)),
             _ => Err(FieldError::new("body", "must be a JSON object")),
         }
+    }
+
+    /// The same, where no body at all is an object without members.
+    pub(crate) fn read_optional(body: &[u8]) -> Result<Self, FieldError> {
+        if body.is_empty() { Ok(Self(Map::new())) } else { Self::read(body) }
     }
 
     pub(crate) fn text(&mut self, name: &'static str) -> Result<Option<String>, FieldError> {
@@ -62,18 +64,30 @@ impl Fields {
     }
 
     pub(crate) fn flag(&mut self, name: &'static str) -> Result<bool, FieldError> {
+        Ok(self.optional_flag(name)?.unwrap_or_default())
+    }
+
+    pub(crate) fn optional_flag(&mut self, name: &'static str) -> Result<Option<bool>, FieldError> {
         match self.take(name) {
-            None => Ok(false),
-            Some(Value::Bool(flag)) => Ok(flag),
+            None => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(flag)),
             Some(_) => Err(FieldError::new(name, "must be true or false")),
         }
     }
 
     /// A whole number, where there is none 0.
     pub(crate) fn number<N: TryFrom<i64> + Default>(&mut self, name: &'static str) -> Result<N, FieldError> {
-        let Some(value) = self.take(name) else { return Ok(N::default()) };
+        Ok(self.optional_number(name)?.unwrap_or_default())
+    }
+
+    /// A whole number.
+    pub(crate) fn optional_number<N: TryFrom<i64>>(
+        &mut self,
+        name: &'static str,
+    ) -> Result<Option<N>, FieldError> {
+        let Some(value) = self.take(name) else { return Ok(None) };
         let number = value.as_i64().and_then(|number| N::try_from(number).ok());
-        number.ok_or_else(|| FieldError::new(name, "must be a whole number within its bounds"))
+        number.map(Some).ok_or_else(|| FieldError::new(name, "must be a whole number within its bounds"))
     }
 
     pub(crate) fn texts(&mut self, name: &'static str) -> Result<Option<Vec<String>>, FieldError> {
@@ -96,6 +110,11 @@ impl Fields {
         for name in names {
             self.0.remove(*name);
         }
+    }
+
+    /// What was not taken.
+    pub(crate) fn rest(self) -> Map<String, Value> {
+        self.0
     }
 
     /// Everything was taken.

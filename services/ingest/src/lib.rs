@@ -6,21 +6,28 @@ mod service;
 
 mod admin;
 mod bot_reply;
+mod cloud_door;
+mod listeners;
+mod shared_client;
 mod webhook;
 
 mod admission;
+mod machine;
+mod rate;
 mod staff;
+
 mod cloud_api;
 mod numbers;
 mod object;
 mod outgoing;
+mod sessions;
 
 mod addresses;
 mod doorbell;
 mod fields;
+mod idempotency;
 mod openapi;
 mod publication;
-mod rate;
 mod refusal;
 mod request_body;
 mod signature;

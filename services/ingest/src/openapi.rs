@@ -1,11 +1,22 @@
 //! What ingest answers over HTTP, for programs: `OpenAPI`, from the handlers themselves.
 
+mod listeners;
+mod machines;
+
 use utoipa::{
-    Modify, OpenApi, ToSchema,
+    IntoResponses, Modify, OpenApi, ToSchema,
     openapi::security::{ApiKey, ApiKeyValue, SecurityScheme},
 };
 
-use crate::{admin, bot_reply, webhook};
+use crate::{admin, bot_reply, cloud_door, listeners as listener_routes, shared_client, webhook};
+
+pub(crate) use listeners::{
+    DeliveryPageShown, ListenerBody, ListenerChange, ListenerPage, ListenerShown, ListenerUrl, Registered,
+    Removed, ReplayBody, Replayed, RotationBody, Tested,
+};
+pub(crate) use machines::{
+    BotStatus, MachineRefusal, MachineRefusals, Queued, SendBody, SessionShown, WhatsappStatus,
+};
 
 /// The routes that every ingest mounts.
 #[derive(OpenApi)]
@@ -18,7 +29,23 @@ use crate::{admin, bot_reply, webhook};
         admin::show,
         admin::replace,
         admin::remove,
+        shared_client::send::receive,
+        shared_client::status::show,
+        shared_client::status::show_bot,
+        shared_client::legacy::show,
+        shared_client::legacy::init,
+        listener_routes::register::register,
+        listener_routes::register::unregister,
+        listener_routes::rest::list,
+        listener_routes::rest::show,
+        listener_routes::rest::change,
+        listener_routes::rest::remove,
+        listener_routes::rest::rotate,
+        listener_routes::events::list,
+        listener_routes::events::test,
+        listener_routes::events::replay,
     ),
+    components(schemas(AdminRefusal, MachineRefusal)),
     modifiers(&Keys),
 )]
 struct Routes;
@@ -42,6 +69,7 @@ impl Modify for Keys {
 /// The document.
 pub(crate) fn document(has_webhook: bool) -> utoipa::openapi::OpenApi {
     let mut document = Routes::openapi();
+    document.merge(cloud_door::document());
     if has_webhook {
         document.merge(WebhookRoutes::openapi());
     }
@@ -85,4 +113,31 @@ pub(crate) struct AdminRefusal {
     message: String,
     /// For programs.
     code: String,
+}
+
+/// How routes of administrators refuse.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "the shape of answers that are put together by hand")]
+pub(crate) enum AdminRefusals {
+    /// A field or parameter is wrong.
+    #[response(status = 400)]
+    Invalid(AdminRefusal),
+    /// The key is missing or refused.
+    #[response(status = 401)]
+    Unauthorized(AdminRefusal),
+    /// The key administers something else.
+    #[response(status = 403)]
+    Forbidden(AdminRefusal),
+    /// There is no such collection or entry.
+    #[response(status = 404)]
+    NotFound(AdminRefusal),
+    /// Another entry is in the way.
+    #[response(status = 409)]
+    Conflict(AdminRefusal),
+    /// The body is too large.
+    #[response(status = 413)]
+    TooLarge(AdminRefusal),
+    /// The directory or the broker cannot be reached; try again.
+    #[response(status = 503)]
+    Unavailable(AdminRefusal),
 }

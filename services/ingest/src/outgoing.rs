@@ -23,7 +23,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 pub(crate) use error::OutgoingError;
-use part::Part;
+pub(crate) use part::Part;
 
 /// The longest id of a message, characters: WhatsApp's own.
 const MESSAGE_ID_LENGTH_MAX: usize = 128;
@@ -63,12 +63,6 @@ pub(crate) struct Outgoing {
 }
 
 impl Outgoing {
-    /// A plain text of 1 to 4,096 characters.
-    pub(crate) fn text(text: &str) -> Result<Self, OutgoingError> {
-        let body = json!({ "body": text });
-        plain::text(&Part::of("text", &body)?)
-    }
-
     /// Reads `type`, the content of that type, `context` and `biz_opaque_callback_data`. Who it goes to is another's.
     pub(crate) fn read(message: &Map<String, Value>, tenant: &Tenant) -> Result<Self, OutgoingError> {
         let message = Part::root(message);
@@ -85,14 +79,18 @@ impl Outgoing {
             "contacts" => contacts::read(&message),
             "interactive" => interactive::read(&message.object(kind)?),
             "template" => template::read(&message.object(kind)?),
-            unknown => Err(OutgoingError::Type { given: unknown.to_owned() }),
+            unknown => Err(OutgoingError::Type(unknown.to_owned())),
         }?;
         // A reaction refers to the message it is about.
-        let context =
+        let refers_to =
             content.context.clone().map_or_else(|| answered(&message, tenant), |own| Ok(Some(own)))?;
         let callback_data =
             message.optional_text("biz_opaque_callback_data", 1..=CALLBACK_DATA_LENGTH_MAX)?;
-        Ok(Self { context, callback_data: callback_data.unwrap_or_default().to_owned(), ..content })
+        Ok(Self {
+            context: refers_to,
+            callback_data: callback_data.unwrap_or_default().to_owned(),
+            ..content
+        })
     }
 
     /// What kind of message it is.

@@ -4,12 +4,20 @@ use chasqui_kit::{
     Bus, Code, Coded, TraceContext,
     publish::{self, PublishError, Stored},
 };
-use chasqui_proto::{ConversationToken, address::ADDRESS_LENGTH_MAX, subject, v1::ProviderNotice};
+use chasqui_proto::{
+    ConversationToken,
+    address::ADDRESS_LENGTH_MAX,
+    stream::MESSAGES,
+    subject,
+    v1::{Message, ProviderNotice},
+};
 use futures::{StreamExt, TryStreamExt, stream};
+use prost::Message as _;
 
 use crate::{
     addresses::{AddressError, Addresses},
     cloud_api::Fact,
+    idempotency,
 };
 
 /// How many facts of one webhook wait for their acknowledgement at once. WhatsApp sends a handful; a batch of a
@@ -28,6 +36,12 @@ pub(crate) enum PublicationError {
     /// The stream did not acknowledge it.
     #[error(transparent)]
     Publish(#[from] PublishError),
+    /// It was stored before, and cannot be read.
+    #[error("what was stored before cannot be read: {0}")]
+    Unread(String),
+    /// Another message was stored under the same id.
+    #[error("Idempotency-Key: it was used for another message")]
+    KeyUsed,
 }
 
 impl Coded for PublicationError {
@@ -35,6 +49,8 @@ impl Coded for PublicationError {
         match self {
             Self::Address(error) => error.code(),
             Self::Publish(error) => error.code(),
+            Self::Unread(_) => Code::Unavailable,
+            Self::KeyUsed => Code::Conflict,
         }
     }
 }
@@ -57,6 +73,34 @@ impl Publication {
 
     pub(crate) fn addresses(&self) -> &Addresses {
         &self.addresses
+    }
+
+    /// Returns once a message to a contact is stored, under its id. What was stored under that before must be the same
+    /// message.
+    pub(crate) async fn publish_out(
+        &self,
+        message: &Message,
+        trace: TraceContext,
+    ) -> Result<Stored, PublicationError> {
+        let tenant = message.tenant.parse().expect("a message carries the name of a tenant");
+        let subject = subject::messages_out(&tenant, &token(&message.conversation));
+        let stored = self.bus.publish(publish::Fact::new(subject, message, &message.id, trace)).await?;
+        if stored.duplicate && !idempotency::is_same(&self.read(stored.seq).await?, message) {
+            return Err(PublicationError::KeyUsed);
+        }
+        let result = if stored.duplicate { "duplicate" } else { "stored" };
+        metrics::counter!("chasqui_ingest_facts_total", "type" => message.r#type().name(), "result" => result)
+            .increment(1);
+        Ok(stored)
+    }
+
+    /// A message that the stream has.
+    async fn read(&self, seq: u64) -> Result<Message, PublicationError> {
+        let unread = |error: String| PublicationError::Unread(error);
+        let stream = self.bus.jetstream().get_stream_no_info(MESSAGES.name).await;
+        let stream = stream.map_err(|error| unread(error.to_string()))?;
+        let raw = stream.get_raw_message(seq).await.map_err(|error| unread(error.to_string()))?;
+        Message::decode(raw.payload).map_err(|error| unread(error.to_string()))
     }
 
     /// Returns once every fact is stored. After a failure some may be: publishing all of them again stores none twice.

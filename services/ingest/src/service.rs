@@ -26,9 +26,14 @@ use crate::{
     admin::{self, Admin},
     admission::Admission,
     bot_reply::{self, BotReply},
+    cloud_door::{self, CloudDoor, Files},
+    listeners::{self, Listeners},
+    machine::Machines,
     numbers::Numbers,
     openapi,
     publication::Publication,
+    shared_client::{self, SharedClient},
+    staff::Staff,
     webhook::{self, Webhook},
 };
 
@@ -43,16 +48,21 @@ pub async fn run(config: Config, platform: Platform, stop: CancellationToken) ->
     stream::ensure_all(&platform.bus).await?;
     let in_hand = TaskTracker::new();
     platform.health.not_ready(NAME, "reading the directory");
-    let kinds = [EntryKind::Tenant, EntryKind::ApiKey, EntryKind::Number];
-    let directory = Directory::open(&platform.bus, &kinds);
+    let directory = Directory::open(&platform.bus, &kinds(&config));
     // Before that, a webhook would be taken for the default tenant's and a good key for a bad one.
     if stop.run_until_cancelled(directory.ready()).await.is_none() {
         return Ok(());
     }
+    let staff = Staff::new(&config.tokens, &platform.tenant, &directory).map(Arc::new);
+    if let Some(staff) = staff.clone() {
+        let stop = stop.clone();
+        in_hand.spawn(async move { staff.run(stop).await });
+    }
     let publication = Arc::new(Publication::new(platform.bus.clone()));
     let observed = middleware::from_fn_with_state(in_hand.clone(), observe);
+    warn_of(&config);
     let documentation = documentation(&config);
-    let routes = routes(config, &platform, &directory, &publication).route_layer(observed);
+    let routes = routes(&config, &platform, &directory, staff, &publication)?.route_layer(observed);
     let mounted = platform.door.mount_documented(NAME, routes, documentation);
     tracing::info!(tenant = %platform.tenant, "ingest is ready");
     report_health(&platform.bus, &platform.health, &stop).await;
@@ -72,36 +82,84 @@ fn documentation(config: &Config) -> Documentation {
     })
 }
 
-fn routes(
-    config: Config,
-    platform: &Platform,
-    directory: &Directory,
-    publication: &Arc<Publication>,
-) -> Router {
+/// What of the directory ingest asks for: users and agents only where tokens of theirs are taken.
+fn kinds(config: &Config) -> Vec<EntryKind> {
+    let mut kinds = vec![EntryKind::Tenant, EntryKind::ApiKey, EntryKind::Number, EntryKind::Listener];
+    if config.tokens.has_keys() {
+        kinds.extend([EntryKind::User, EntryKind::Agent]);
+    }
+    kinds
+}
+
+/// Before anything is answered: what an operator should know of the settings.
+fn warn_of(config: &Config) {
     if config.bot_reply_anonymous {
         tracing::warn!(
             "ingest.bot_reply_anonymous is on: whoever reaches this port can write to every contact"
         );
     }
-    let app_secrets = config.app_secrets().collect();
+    if config.sealing_key.is_none() {
+        tracing::warn!("ingest.sealing_key (SEALING_KEY) is not set: no listener can be registered");
+    }
+}
+
+fn routes(
+    config: &Config,
+    platform: &Platform,
+    directory: &Directory,
+    staff: Option<Arc<Staff>>,
+    publication: &Arc<Publication>,
+) -> Result<Router, Error> {
     let admission = Admission {
         directory: directory.clone(),
-        api_key: config.api_key,
-        admin_key: config.admin_key,
+        api_key: config.api_key.clone(),
+        admin_key: config.admin_key.clone(),
         anonymous: config.bot_reply_anonymous,
         default_tenant: platform.tenant.clone(),
+        staff,
     };
+    let machines = Arc::new(Machines::new(&platform.bus, config, admission.clone()));
+    let listeners = Listeners {
+        machines: machines.clone(),
+        directory: directory.clone(),
+        seal: config.seal(),
+        allowed: config.allowed(),
+    };
+    let door = CloudDoor {
+        machines: machines.clone(),
+        directory: directory.clone(),
+        publication: publication.clone(),
+        default_tenant: platform.tenant.clone(),
+        phone_number_id: config.phone_number_id.clone(),
+        files: Files::open(&config.media)?,
+    };
+    let client = SharedClient { machines, directory: directory.clone(), publication: publication.clone() };
     let admin = Admin { admission: admission.clone(), bus: platform.bus.clone() };
     let bot_reply = BotReply { admission, publication: publication.clone() };
-    let routes = bot_reply::routes(bot_reply).merge(admin::routes(admin));
-    // A checked configuration has a verify token whenever the webhook is on.
-    match config.verify_token.filter(|_| config.whatsapp_webhook) {
-        Some(verify_token) => {
-            let (publication, numbers) = (publication.clone(), Numbers::new(directory, &platform.tenant));
-            routes.merge(webhook::routes(Webhook { verify_token, app_secrets, numbers, publication }))
-        }
+    let routes = bot_reply::routes(bot_reply)
+        .merge(admin::routes(admin))
+        .merge(shared_client::routes(client))
+        .merge(listeners::routes(listeners))
+        .merge(cloud_door::routes(door));
+    Ok(match webhook(config, platform, directory, publication) {
+        Some(webhook) => routes.merge(webhook::routes(webhook)),
         None => routes,
-    }
+    })
+}
+
+/// The webhook of the Cloud API, where it is on: a checked configuration then has a verify token.
+fn webhook(
+    config: &Config,
+    platform: &Platform,
+    directory: &Directory,
+    publication: &Arc<Publication>,
+) -> Option<Webhook> {
+    Some(Webhook {
+        verify_token: config.verify_token.clone().filter(|_| config.whatsapp_webhook)?,
+        app_secrets: config.app_secrets().collect(),
+        numbers: Numbers::new(directory, &platform.tenant),
+        publication: publication.clone(),
+    })
 }
 
 /// Counts and times a request, and keeps the service from ending before it is answered.

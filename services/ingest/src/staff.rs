@@ -44,7 +44,11 @@ impl Coded for StaffError {
 
 impl Staff {
     /// With the directory's users and agents; `None` where there is no key that a token could be checked with.
-    pub(crate) fn new(settings: &TokenSettings, default_tenant: &Tenant, directory: &Directory) -> Option<Self> {
+    pub(crate) fn new(
+        settings: &TokenSettings,
+        default_tenant: &Tenant,
+        directory: &Directory,
+    ) -> Option<Self> {
         settings.has_keys().then(|| Self {
             authenticator: Authenticator::new(settings, default_tenant.clone()),
             directory: directory.clone(),

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How often it is looked for what is old enough to be forgotten.
-const PRUNE_INTERVAL: Duration = Duration::from_secs(60);
+const PRUNE_INTERVAL: Duration = Duration::from_mins(1);
 /// How many rows one statement forgets.
 const PRUNED_MAX: i64 = 5_000;
 /// The rest between two such statements, for those who write.
@@ -141,9 +141,9 @@ impl Log<'_> {
         let attempts: Vec<&Attempt> = part.iter().map(|(_, attempt)| attempt).collect();
         let mut pause = Pause::up_to(self.config.retry_pause_max());
         loop {
-            let Err(error) = rows::store(self.pool, &attempts).await.map_err(Error::from) else {
-                return Some(Ok(()));
-            };
+            // Storing is safe to leave undone, and whoever waits for a lock would hold up the end.
+            let stored = self.stop.run_until_cancelled(rows::store(self.pool, &attempts)).await?;
+            let Err(error) = stored.map_err(Error::from) else { return Some(Ok(())) };
             if !matches!(error.code(), Code::Unavailable | Code::Timeout | Code::Conflict) {
                 return Some(Err(error));
             }

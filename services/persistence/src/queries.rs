@@ -63,6 +63,7 @@ impl Queries {
         answer!(CONVERSATIONS_GET, get_conversation);
         answer!(CONVERSATIONS_MARK_READ, mark_read);
         answer!(MESSAGES_LIST, list_messages);
+        answer!(MESSAGES_GET, get_message);
         answer!(MESSAGES_UNDELIVERED, list_undelivered);
         answer!(EVENTS_SINCE, list_events);
         answer!(STATS_GET, get_stats);
@@ -128,6 +129,20 @@ impl Queries {
         let (messages, left) = page::cut(found, limit, Message::encoded_len);
         let next = messages.last().filter(|_| left).map(|last| page::cursor_before(position(last.seq)));
         Ok(v1::MessagePage { messages, next: next.unwrap_or_default() })
+    }
+
+    async fn get_message(
+        &self,
+        question: v1::GetMessage,
+        _: TraceContext,
+    ) -> Result<v1::StoredMessage, Error> {
+        let tenant = tenant(&question.tenant)?;
+        let id = question.message_id.parse().map_err(|_| Error::Invalid {
+            field: "message_id",
+            expected: "must be the UUID of a message".to_owned(),
+        })?;
+        let found = events::message(&self.pool, tenant.as_str(), id).await?;
+        found.ok_or(Error::NotFound("message"))
     }
 
     async fn list_undelivered(

@@ -1,6 +1,6 @@
 //! Section `whatsapp`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use chasqui_kit::config::{Problems, Section};
@@ -8,6 +8,8 @@ use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
+
+use crate::{cloud, sending};
 
 /// The longest a session may take to start, milliseconds: whoever waits for a QR gave up long before.
 const SESSION_TIMEOUT_MS_MAX: u64 = 30 * 60 * 1_000;
@@ -44,13 +46,17 @@ pub struct Config {
     /// Whether a message of which nothing was heard in that time is sent again, at the risk that the contact gets it
     /// twice. Default `false`: it fails, and is kept among the dead letters.
     pub uncertain_resend: bool,
-    /// How many messages of one number may wait for WhatsApp's answer at once. Default 64.
+    /// How many messages of one number may wait for WhatsApp's answer at once. One that answers in 300 ms needs 300 for
+    /// 1,000 a second. Default 512.
     pub in_flight_max: usize,
     /// How long a linked session may take to start, to be scanned once it shows a QR, and to come back when its
     /// connection is lost, milliseconds. Default 180,000.
     pub session_timeout_ms: u64,
     /// How often a lost connection is made again, and how many QRs are shown, before the session has failed. Default 3.
-    pub max_retries: u32,
+    pub retries_max: u32,
+    /// Section `media`, which stands by itself: where files are kept.
+    #[serde(skip)]
+    pub media: chasqui_media::Config,
 }
 
 impl Default for Config {
@@ -66,9 +72,10 @@ impl Default for Config {
             send_wait_ms: 30_000,
             uncertain_wait_ms: 600_000,
             uncertain_resend: false,
-            in_flight_max: 64,
+            in_flight_max: 512,
             session_timeout_ms: 180_000,
-            max_retries: 3,
+            retries_max: 3,
+            media: chasqui_media::Config::default(),
         }
     }
 }
@@ -108,8 +115,8 @@ impl Section for Config {
             format!("must be 1,000 to {SESSION_TIMEOUT_MS_MAX}"),
         );
         problems.require(
-            (1..=RETRIES_MAX).contains(&self.max_retries),
-            "whatsapp.max_retries",
+            (1..=RETRIES_MAX).contains(&self.retries_max),
+            "whatsapp.retries_max",
             format!("must be 1 to {RETRIES_MAX}"),
         );
     }
@@ -137,6 +144,27 @@ impl Config {
     pub(crate) fn token_of(&self, phone_number_id: &str) -> Option<&SecretString> {
         let own = self.tokens.get(phone_number_id).or(self.access_token.as_ref());
         own.filter(|token| !token.expose_secret().is_empty())
+    }
+
+    /// How a session sends.
+    pub(crate) fn sending(&self) -> sending::Settings {
+        sending::Settings {
+            uncertain_wait: Duration::from_millis(self.uncertain_wait_ms),
+            uncertain_resend: self.uncertain_resend,
+            in_flight_max: self.in_flight_max,
+            send_wait: Duration::from_millis(self.send_wait_ms),
+            ..sending::Settings::default()
+        }
+    }
+
+    /// How the Graph API is reached.
+    pub(crate) fn cloud(&self) -> cloud::Settings {
+        cloud::Settings {
+            graph_url: self.graph_url.clone(),
+            graph_version: self.graph_version.clone(),
+            connect_wait: Duration::from_millis(self.connect_wait_ms),
+            answer_wait: Duration::from_millis(self.send_wait_ms),
+        }
     }
 
     /// The template of a checked configuration, as the Cloud API's `template` object.
@@ -185,7 +213,7 @@ mod tests {
             uncertain_wait_ms: 0,
             in_flight_max: 0,
             session_timeout_ms: 0,
-            max_retries: 0,
+            retries_max: 0,
             ..Config::default()
         };
         let told = told(&wrong);
@@ -201,7 +229,7 @@ mod tests {
             "uncertain_wait_ms",
             "in_flight_max",
             "session_timeout_ms (WHATSAPP_SESSION_TIMEOUT)",
-            "max_retries (WHATSAPP_MAX_RETRIES)",
+            "retries_max (WHATSAPP_MAX_RETRIES)",
         ] {
             assert!(told.contains(&format!("whatsapp.{name}")), "{name} is missing in {told}");
         }

@@ -1,9 +1,12 @@
 //! What the service could not do, and for whom.
 
 use chasqui_kit::{
-    Code, Coded, lease::LeaseError, publish::PublishError, request::RequestError, serve::ServeError,
-    stream::StreamError,
+    Code, Coded, consume::ConsumeError, lease::LeaseError, publish::PublishError, request::RequestError,
+    serve::ServeError, stream::StreamError,
 };
+use chasqui_media::MediaError;
+
+use crate::{cloud::GraphError, connector::ConnectorError, media::FetchError};
 
 /// Why the service could not start, or did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -48,9 +51,23 @@ pub enum Error {
     /// The provider or its connector cannot be reached.
     #[error("{0}")]
     Away(String),
-    /// A file is larger than what may be fetched.
+    /// A file was not brought.
+    #[error("{message}")]
+    Fetch {
+        /// What kind of failure it was.
+        code: Code,
+        /// Why.
+        message: String,
+    },
+    /// The Graph API cannot be spoken to as configured.
     #[error("{0}")]
-    TooLarge(String),
+    Graph(String),
+    /// The media store cannot be opened.
+    #[error("the media store cannot be opened: {0}")]
+    Media(#[from] MediaError),
+    /// Files of contacts cannot be followed.
+    #[error(transparent)]
+    Consume(#[from] ConsumeError),
     /// The session's state could not be stored.
     #[error(transparent)]
     Publish(#[from] PublishError),
@@ -70,12 +87,37 @@ impl Coded for Error {
             Self::Serve(error) => error.code(),
             Self::Publish(error) => error.code(),
             Self::Owner(error) => error.code(),
+            Self::Media(error) => error.code(),
+            Self::Consume(error) => error.code(),
+            Self::Fetch { code, .. } => *code,
+            Self::Graph(_) => Code::Internal,
             Self::Invalid(_) => Code::InvalidInput,
             Self::NoSession(_) => Code::NotFound,
             Self::Suspended(_) => Code::Forbidden,
             Self::WrongState { .. } | Self::Provider(_) => Code::Conflict,
-            Self::TooLarge(_) => Code::TooLarge,
             Self::Full(_) | Self::NoOwner(_) | Self::Away(_) | Self::State(_) => Code::Unavailable,
+        }
+    }
+}
+
+impl From<GraphError> for Error {
+    fn from(error: GraphError) -> Self {
+        Self::Graph(error.to_string())
+    }
+}
+
+impl From<FetchError> for Error {
+    fn from(error: FetchError) -> Self {
+        Self::Fetch { code: error.code(), message: error.to_string() }
+    }
+}
+
+impl From<ConnectorError> for Error {
+    fn from(error: ConnectorError) -> Self {
+        let text = error.to_string();
+        match error {
+            ConnectorError::Away(_) => Self::Away(text),
+            _ => Self::Provider(text),
         }
     }
 }

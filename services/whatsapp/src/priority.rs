@@ -3,8 +3,7 @@
 use chasqui_proto::v1::{Message, Priority, SenderType};
 
 /// From the most urgent to the least.
-pub(crate) const PRIORITIES: [Priority; 3] =
-    [Priority::Reply, Priority::Transactional, Priority::Campaign];
+pub(crate) const PRIORITIES: [Priority; 3] = [Priority::Reply, Priority::Transactional, Priority::Campaign];
 
 /// How urgent a message is: as its sender says, else by who its sender is.
 pub(crate) fn of(message: &Message) -> Priority {

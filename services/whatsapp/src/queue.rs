@@ -160,12 +160,6 @@ impl<T> Queue<T> {
         self.ready.iter().any(|lanes| !lanes.is_empty())
     }
 
-    /// Empties it.
-    pub(crate) fn drain(&mut self) -> impl Iterator<Item = T> + use<T> {
-        let lanes = std::mem::take(self).lanes;
-        lanes.into_values().flat_map(|lane| lane.waiting).flatten().map(|waiting| waiting.item)
-    }
-
     fn place(&mut self, pair: &Pair, now: Instant, pairs: &Pairs) {
         let Some(lane) = self.lanes.get_mut(pair).filter(|lane| !lane.busy) else { return };
         let Some(place) = lane.choice(&self.held, pairs.earliest(pair, now), now) else { return };
@@ -197,8 +191,8 @@ impl<T> Lane<T> {
         let mut first: Option<Instant> = None;
         for priority in PRIORITIES {
             let class = rank(priority);
-            let Some(head) = self.waiting[class].front() else { continue };
-            let at = head.not_before.max(pair_free).max(held[class].unwrap_or(pair_free));
+            let Some(first_waiting) = self.waiting[class].front() else { continue };
+            let at = first_waiting.not_before.max(pair_free).max(held[class].unwrap_or(pair_free));
             if at <= now {
                 return Some(Place::Ready(class));
             }
@@ -260,7 +254,7 @@ mod tests {
     #[test]
     fn a_priority_that_is_held_waits_and_goes_on() {
         let (now, pairs, mut queue) = (Instant::now(), Pairs::new(true), Queue::new());
-        let until = now + Duration::from_secs(60);
+        let until = now + Duration::from_mins(1);
         for number in 0..5u32 {
             queue.push(&pair(number), waiting(number.into(), Priority::Campaign, now), now, &pairs);
         }

@@ -28,6 +28,23 @@ pub(crate) enum Verdict {
     Permanent,
 }
 
+impl Verdict {
+    /// In one word, for metrics.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Retry { .. } => "retry",
+            Self::ThrottleNumber(_) => "throttle_number",
+            Self::ThrottlePair => "throttle_pair",
+            Self::Later(_) => "later",
+            Self::StopNumber => "stop_number",
+            Self::StopCampaigns => "stop_campaigns",
+            Self::OptOut => "opt_out",
+            Self::NeedsTemplate => "needs_template",
+            Self::Permanent => "permanent",
+        }
+    }
+}
+
 const RETRY: Verdict = Verdict::Retry { tries_max: None };
 const ONCE_MORE: Verdict = Verdict::Retry { tries_max: Some(2) };
 /// What the number waits after it sent too fast for a second.

@@ -44,6 +44,11 @@ pub(crate) enum Collection {
         #[command(subcommand)]
         action: Action<NumberFields>,
     },
+    /// Listeners: where events are posted.
+    Listener {
+        #[command(subcommand)]
+        action: ListenerAction,
+    },
 }
 
 /// What is done with entries.
@@ -187,4 +192,119 @@ pub(crate) struct NumberFields {
     /// The provider's id of the account it belongs to.
     #[arg(long)]
     pub(crate) account_id: Option<String>,
+    /// How many messages it may send a second: 20, 80 or 1000 at WhatsApp; 0 is the 80 of a usual number.
+    #[arg(long)]
+    pub(crate) messages_per_second: Option<u32>,
+}
+
+/// What is done with listeners. Each is named by its id or its URL.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ListenerAction {
+    /// Make a listener, or change what is given of the one there is.
+    Put {
+        /// Where its events are posted.
+        url: String,
+        #[command(flatten)]
+        fields: ListenerFields,
+    },
+    /// Show one listener.
+    #[command(alias = "get")]
+    Show {
+        /// Its id or URL.
+        listener: String,
+    },
+    /// Show listeners, by id.
+    List {
+        /// At most so many.
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// Remove a listener.
+    Remove {
+        /// Its id or URL.
+        listener: String,
+    },
+    /// Post events to it again.
+    Enable {
+        /// Its id or URL.
+        listener: String,
+    },
+    /// Post nothing to it until it is enabled.
+    Disable {
+        /// Its id or URL.
+        listener: String,
+    },
+    /// Post a made-up event to it and tell how it went.
+    Test {
+        /// Its id or URL.
+        listener: String,
+    },
+    /// Show what was posted, newest first: each delivery with its last attempt.
+    Deliveries {
+        /// Of this listener, by id or URL; without it, of all.
+        listener: Option<String>,
+        /// Only those that ended so.
+        #[arg(long)]
+        outcome: Option<Outcome>,
+        /// Only those that were attempted within so many hours.
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=87_600))]
+        hours: Option<u32>,
+        /// At most so many.
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// Post events once more: one delivery, or all that were given up.
+    Replay {
+        /// Its id or URL.
+        listener: String,
+        /// Only this delivery.
+        #[arg(long, value_name = "ID", conflicts_with = "hours")]
+        delivery: Option<String>,
+        /// All that were given up within so many hours.
+        #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=87_600))]
+        hours: u32,
+    },
+}
+
+/// What a listener has.
+#[derive(Debug, Args)]
+pub(crate) struct ListenerFields {
+    /// What it is told of: `message.received`, `message.sent`, `message.status`, `session.status`; give it again for more.
+    /// A new one is told of `message.received`.
+    #[arg(long, value_name = "EVENT")]
+    pub(crate) event: Vec<String>,
+    /// How it wants its events. A new one gets those of shared WhatsApp clients.
+    #[arg(long)]
+    pub(crate) format: Option<Format>,
+    /// What it is for.
+    #[arg(long)]
+    pub(crate) description: Option<String>,
+    /// Read what events are signed with from standard input, one line; without it, a new listener gets one, shown once.
+    #[arg(long)]
+    pub(crate) secret: bool,
+    /// Give it a new secret, shown once; the one before still signs, until the next.
+    #[arg(long, conflicts_with = "secret")]
+    pub(crate) new_secret: bool,
+}
+
+/// How a listener wants its events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Flat JSON of one message, as bots of shared WhatsApp clients read it.
+    Client,
+    /// `{"type","timestamp","data"}`.
+    Chasqui,
+    /// Webhooks of the WhatsApp Cloud API.
+    CloudApi,
+}
+
+/// How a delivery ended.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Outcome {
+    /// The listener took it.
+    Delivered,
+    /// It will be tried again.
+    Retrying,
+    /// It was given up.
+    Failed,
 }

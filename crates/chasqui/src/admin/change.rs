@@ -90,6 +90,7 @@ impl Fields for NumberFields {
         };
         change(&mut entry.display_phone_number, self.display_phone_number.as_ref());
         change(&mut entry.account_id, self.account_id.as_ref());
+        change(&mut entry.messages_per_second_max, self.messages_per_second.as_ref());
         Some(Entry::Number(entry))
     }
 }
@@ -107,7 +108,7 @@ fn scopes(given: &[KeyScope]) -> Vec<String> {
     scopes
 }
 
-fn change<T: Clone>(field: &mut T, given: Option<&T>) {
+pub(super) fn change<T: Clone>(field: &mut T, given: Option<&T>) {
     if let Some(given) = given {
         field.clone_from(given);
     }

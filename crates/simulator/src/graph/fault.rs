@@ -166,9 +166,11 @@ fn read_then(then: &Value) -> Result<(Fault, Option<u64>), String> {
             Some("reset") => Fault::Reset,
             Some("http_500_html") => Fault::Html,
             _ => {
-                return Err("then: expected timeout_after_write, timeout_before, reset, http_500_html, or an object \
+                return Err(
+                    "then: expected timeout_after_write, timeout_before, reset, http_500_html, or an object \
                             with code, slow or async_failed"
-                    .to_owned());
+                        .to_owned(),
+                );
             }
         };
         return Ok((fault, None));
@@ -221,7 +223,14 @@ mod tests {
     use super::*;
 
     fn message(to: &str, kind: &'static str) -> Outgoing {
-        Outgoing { input: to.to_owned(), to: to.to_owned(), kind, template: None, file: None, callback_data: None }
+        Outgoing {
+            input: to.to_owned(),
+            to: to.to_owned(),
+            kind,
+            template: None,
+            file: None,
+            callback_data: None,
+        }
     }
 
     fn code(fault: Option<Fault>) -> Option<i64> {
@@ -240,11 +249,10 @@ mod tests {
         assert_eq!(befalls("1", "text"), None);
         assert_eq!(befalls("2", "text"), None);
         assert_eq!(befalls("1", "image"), None);
-        assert_eq!([befalls("1", "text"), befalls("1", "text"), befalls("1", "text")], [
-            Some(131_056),
-            Some(131_056),
-            None
-        ]);
+        assert_eq!(
+            [befalls("1", "text"), befalls("1", "text"), befalls("1", "text")],
+            [Some(131_056), Some(131_056), None]
+        );
         assert_eq!((&faults.view()[0]["applied"], &faults.view()[0]["left"]), (&json!(2), &json!(0)));
         assert_eq!(faults.remove(None), 1);
     }

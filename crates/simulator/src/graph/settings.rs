@@ -1,3 +1,5 @@
+//! How the Graph API behaves.
+
 use chasqui_kit::config::{self, Problems};
 use serde::{Deserialize, Serialize};
 
@@ -105,7 +107,11 @@ impl GraphConfig {
             ("simulator.graph.pair_burst_max", u64::from(self.pair_burst_max)),
         ];
         for (setting, value) in positive {
-            problems.require((1..=DELAY_MS_MAX).contains(&value), setting, format!("must be 1 to {DELAY_MS_MAX}"));
+            problems.require(
+                (1..=DELAY_MS_MAX).contains(&value),
+                setting,
+                format!("must be 1 to {DELAY_MS_MAX}"),
+            );
         }
         let delays = [
             ("simulator.graph.sent_after_ms", self.sent_after_ms),
@@ -124,10 +130,10 @@ impl GraphConfig {
         };
         let mut whole = serde_json::to_value(self).expect("settings are plain JSON");
         whole.as_object_mut().expect("settings are an object").extend(changes);
-        let changed: Self = serde_json::from_value(whole).map_err(|error| error.to_string())?;
+        let settings: Self = serde_json::from_value(whole).map_err(|error| error.to_string())?;
         let mut problems = Problems::default();
-        changed.check(&mut problems);
-        if problems.is_empty() { Ok(changed) } else { Err(problems.lines().join("; ")) }
+        settings.check(&mut problems);
+        if problems.is_empty() { Ok(settings) } else { Err(problems.lines().join("; ")) }
     }
 
     /// When a status is told, milliseconds after the message was taken.
@@ -148,7 +154,8 @@ mod tests {
 
     #[test]
     fn settings_change_one_by_one_and_wrong_ones_are_named() {
-        let changed = GraphConfig::default().changed(json!({ "window": "off", "statuses": ["sent"] })).unwrap();
+        let changed =
+            GraphConfig::default().changed(json!({ "window": "off", "statuses": ["sent"] })).unwrap();
         assert_eq!((changed.window, changed.statuses), (Window::Off, vec![Told::Sent]));
         assert_eq!(changed.pair_burst_max, 45);
         for (wrong, named) in [

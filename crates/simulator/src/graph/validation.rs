@@ -37,7 +37,16 @@ pub(crate) struct Outgoing {
 
 /// The types a business can send.
 const KINDS: [&str; 11] = [
-    "text", "image", "audio", "video", "document", "sticker", "location", "contacts", "reaction", "template",
+    "text",
+    "image",
+    "audio",
+    "video",
+    "document",
+    "sticker",
+    "location",
+    "contacts",
+    "reaction",
+    "template",
     "interactive",
 ];
 
@@ -62,9 +71,9 @@ pub(crate) fn read(body: &Value) -> Result<Request, GraphError> {
             GraphError::new(PARAMETER, format!("Param type must be one of {KINDS:?} - got {named}"))
         })?,
     };
-    let content = body
-        .get(kind)
-        .ok_or_else(|| GraphError::new(MISSING, format!("Parameter '{kind}' is mandatory for type '{kind}'")))?;
+    let content = body.get(kind).ok_or_else(|| {
+        GraphError::new(MISSING, format!("Parameter '{kind}' is mandatory for type '{kind}'"))
+    })?;
     let found = content::check(kind, content)?;
     if let Some(context) = body.get("context") {
         short(required(context, "message_id")?, ID_MAX, "context['message_id']")?;
@@ -91,7 +100,9 @@ fn read_mark(body: &Value) -> Result<Request, GraphError> {
     let typing = match body.get("typing_indicator") {
         None => false,
         Some(indicator) if required(indicator, "type")? == "text" => true,
-        Some(_) => return Err(GraphError::new(PARAMETER, "Param typing_indicator['type'] must be one of {TEXT}")),
+        Some(_) => {
+            return Err(GraphError::new(PARAMETER, "Param typing_indicator['type'] must be one of {TEXT}"));
+        }
     };
     Ok(Request::Read { message_id, typing })
 }

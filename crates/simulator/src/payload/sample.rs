@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::{message, wamid};
+use crate::samples;
 
 /// A message that others refer to.
 const EARLIER: &str = "wamid.EARLIER";
@@ -16,10 +17,11 @@ pub fn every_type(from: &str) -> Vec<(&'static str, Value)> {
 type Sample = (&'static str, &'static str, Value);
 
 fn media(mime_type: &str, members: Value) -> Value {
+    let sample = samples::of(mime_type);
     let mut media = json!({
-        "id": "1000000000000042",
+        "id": sample.id,
         "mime_type": mime_type,
-        "sha256": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+        "sha256": samples::checksum(sample.content),
     });
     if let (Value::Object(media), Value::Object(members)) = (&mut media, members) {
         media.extend(members);

@@ -15,6 +15,8 @@ use chasqui_simulator::signature;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
+use crate::simulator::SOON;
+
 pub(crate) const APP_SECRET: &str = "app-secret";
 
 /// Takes webhooks, and refuses as many as it is told to.
@@ -39,6 +41,25 @@ impl Receiver {
     /// The webhooks that arrived with a right signature.
     pub(crate) fn inbox(&self) -> Vec<Value> {
         self.inbox.lock().expect("no holder of this lock panics").clone()
+    }
+
+    /// The statuses of a message so far, in the order of arrival.
+    pub(crate) fn statuses(&self, id: &str) -> Vec<Value> {
+        let webhooks = self.inbox();
+        let statuses = webhooks
+            .iter()
+            .filter_map(|webhook| webhook["entry"][0]["changes"][0]["value"]["statuses"].as_array().cloned());
+        statuses.flatten().filter(|status| status["id"] == id).collect()
+    }
+
+    /// Waits until a message has so many statuses; returns their names.
+    pub(crate) async fn told(&self, id: &str, count: usize) -> Vec<String> {
+        let statuses = chasqui_testkit::wait_for(SOON, "the statuses are told", async || {
+            let statuses = self.statuses(id);
+            (statuses.len() >= count).then_some(statuses)
+        })
+        .await;
+        statuses.iter().map(|status| status["status"].as_str().unwrap_or_default().to_owned()).collect()
     }
 }
 

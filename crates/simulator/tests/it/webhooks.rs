@@ -1,12 +1,11 @@
-use std::time::Duration;
-
 use anyhow::Result;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::{receiver::Receiver, simulator::Simulator};
-
-const SOON: Duration = Duration::from_secs(20);
+use crate::{
+    receiver::Receiver,
+    simulator::{SOON, Simulator},
+};
 
 #[tokio::test]
 async fn a_message_of_a_phone_arrives_as_a_signed_webhook() -> Result<()> {

@@ -59,7 +59,7 @@ pub(crate) fn all() -> Vec<Sample> {
     ]
 }
 
-fn entry(entry: Entry) -> DirectoryEntry {
+pub(super) fn entry(entry: Entry) -> DirectoryEntry {
     DirectoryEntry { entry: Some(entry) }
 }
 
@@ -104,7 +104,7 @@ fn assign_chat() -> AssignChat {
     AssignChat { tenant: tenant(), chat: CHAT_ID.to_owned(), agent_id: "a-1".to_owned() }
 }
 
-fn session() -> Session {
+pub(super) fn session() -> Session {
     Session {
         tenant: tenant(),
         id: "main".to_owned(),
@@ -271,12 +271,13 @@ fn api_key_entry() -> ApiKeyEntry {
     }
 }
 
-fn number_entry() -> NumberEntry {
+pub(super) fn number_entry() -> NumberEntry {
     NumberEntry {
         tenant: tenant(),
         id: "100000000000001".to_owned(),
         display_phone_number: "5491100000099".to_owned(),
         account_id: "200000000000002".to_owned(),
+        ..NumberEntry::default()
     }
 }
 

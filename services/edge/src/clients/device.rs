@@ -3,21 +3,18 @@
 
 mod account;
 pub(crate) mod rest;
+mod session;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use chasqui_kit::{Code, Coded, TraceContext};
-use chasqui_proto::{
-    Tenant,
-    service::SESSIONS_OPEN,
-    subject,
-    v1::{self, SessionStatus},
-};
+use chasqui_kit::{Code, Coded};
+use chasqui_media::MediaError;
+use chasqui_proto::{Tenant, v1};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
 pub(crate) use account::DeviceTenants;
-pub(crate) use rest::{conversations, messages, qr};
+pub(crate) use rest::{conversations, messages, qr, upload};
 
 use super::connection::Connection;
 use crate::{
@@ -32,7 +29,6 @@ use crate::{
     event::Event,
     feed::{Greeting, Member, Membership},
     hub::Wish,
-    latest,
     outbox::{Delivery, Outbox},
     roster::Stay,
     scope::Scope,
@@ -41,9 +37,6 @@ use crate::{
     sockets::Seat,
     speech,
 };
-
-/// How long the owner of the numbers may take to open a session. What becomes of it comes as an event.
-const OPEN_WAIT: Duration = Duration::from_secs(10);
 
 /// What an owner is told, in the language of its front ends (WAB-22, WAB-32).
 mod told {
@@ -151,7 +144,7 @@ impl Device {
     /// WAB-14: proves who the client is and lets it into its account; then it is told how the session stands.
     async fn join(&self, connection: &Connection, event: &socketio::Event) -> Result<(), String> {
         let owner = self.admit(connection, event).await?;
-        let known = newest_session(&connection.edge, &owner.account).await;
+        let known = session::newest(&connection.edge, &owner.account).await;
         if let Some(session) = known.map_err(|error| failure(&error))? {
             show(connection, &session);
         }
@@ -161,7 +154,7 @@ impl Device {
     /// WAB-15: ends in a QR, in `session-ready`, or in an error. A QR that is not there yet comes as an event.
     async fn get_qr(&self, connection: &Connection, event: &socketio::Event) -> Result<(), String> {
         let owner = self.admit(connection, event).await?;
-        let opened = open_session(&connection.edge, &owner.account).await;
+        let opened = session::open(&connection.edge, &owner.account).await;
         show(connection, &opened.map_err(|error| failure(&error))?);
         Ok(())
     }
@@ -170,10 +163,16 @@ impl Device {
     async fn send_message(&self, connection: &Connection, event: &socketio::Event) -> Result<(), String> {
         let owner = self.admit(connection, event).await?;
         let message: SendMessage = event.argument(0).map_err(|_| unreadable(event))?;
-        let Sending { conversation, text } = message.check()?;
+        let Sending { conversation, text, attachments } = message.check()?;
         let edge = &connection.edge;
-        connected(edge, &owner.account).await?;
-        let sent = speech::agent_wrote(&edge.bus, &owner.in_account(), conversation.clone(), text).await;
+        session::connected(edge, &owner.account).await?;
+        let mut files = Vec::with_capacity(attachments.len());
+        for (at, attachment) in attachments.into_iter().enumerate() {
+            let attached = edge.files.attach(&owner.account, attachment).await;
+            files.push(attached.map_err(|error| file_failure(at, &error))?);
+        }
+        let parts = speech::parts(text, files);
+        let sent = speech::agent_wrote(&edge.bus, &owner.in_account(), conversation.clone(), parts).await;
         let accepted = sent.map_err(|error| match error.code() {
             Code::NotFound => told::NO_CONVERSATION.to_owned(),
             _ => failure(&error),
@@ -269,26 +268,13 @@ fn failure(error: &Error) -> String {
     }
 }
 
-async fn newest_session(edge: &Edge, account: &Tenant) -> Result<Option<v1::Session>, Error> {
-    latest::of(&edge.bus, &subject::sessions_updated(account, &account::session())).await
-}
-
-/// Asks the owner of the numbers for the account's session.
-async fn open_session(edge: &Edge, account: &Tenant) -> Result<v1::Session, Error> {
-    let question = v1::OpenSession { tenant: account.to_string(), session: account::SESSION.to_owned() };
-    let asked = edge.bus.ask_subject(SESSIONS_OPEN.subject, &question, TraceContext::root(), OPEN_WAIT).await;
-    Ok(asked?)
-}
-
-/// WAB-32: a session that is not connected is started first.
-async fn connected(edge: &Edge, account: &Tenant) -> Result<(), String> {
-    let known = newest_session(edge, account).await.map_err(|error| failure(&error))?;
-    if known.is_some_and(|session| session.status() == SessionStatus::Connected) {
-        return Ok(());
-    }
-    let session = open_session(edge, account).await.map_err(|error| failure(&error))?;
-    match session.status() {
-        SessionStatus::Connected => Ok(()),
-        _ => Err(told::NOT_CONNECTED.to_owned()),
+/// Why a file could not go with a message.
+fn file_failure(at: usize, error: &Error) -> String {
+    match error {
+        Error::Media(MediaError::NotFound) => format!("attachments[{at}].id: no existe ese archivo"),
+        Error::Media(MediaError::TooLarge(bytes_max)) => {
+            format!("attachments[{at}]: el archivo supera los {bytes_max} bytes permitidos para su tipo")
+        }
+        _ => failure(error),
     }
 }

@@ -8,11 +8,17 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::{
-    dialect::{crm::TEXT_CHARS_MAX, view::iso_unless_zero},
+    dialect::{
+        attachment::{self, Attachment, Wrong},
+        crm::TEXT_CHARS_MAX,
+        view::iso_unless_zero,
+    },
     event::{Event, Fact},
     socketio::encode_event,
 };
 
+/// The most files of one message.
+const ATTACHMENTS_MAX: usize = 10;
 /// WAB-20: an event without any payload.
 const CHATS_UPDATED: &str = r#"42["chats-updated"]"#;
 
@@ -60,6 +66,7 @@ pub(crate) struct Sending {
     /// The conversation as the client names it: the contact's `<digits>@s.whatsapp.net`.
     pub(crate) conversation: String,
     pub(crate) text: String,
+    pub(crate) attachments: Vec<Attachment>,
 }
 
 /// WAB-16, as it comes.
@@ -78,13 +85,22 @@ impl SendMessage {
         if self.conversation_id.trim().is_empty() || text.is_empty() && self.attachments.is_empty() {
             return Err("Faltan los parámetros conversationId o textContent".to_owned());
         }
-        if !self.attachments.is_empty() {
-            return Err("attachments: los adjuntos no están disponibles, envíe solo textContent".to_owned());
+        if self.attachments.len() > ATTACHMENTS_MAX {
+            return Err(format!("attachments admite hasta {ATTACHMENTS_MAX} archivos"));
         }
+        let attachments = self.attachments.iter().enumerate().map(|(at, given)| {
+            let wrong = |wrong: Wrong| format!("attachments[{at}].{} {}", wrong.field, wrong.spanish);
+            attachment::read(given).map_err(wrong)
+        });
+        let attachments = attachments.collect::<Result<_, _>>()?;
         if text.chars().count() > TEXT_CHARS_MAX {
             return Err(format!("textContent admite hasta {TEXT_CHARS_MAX} caracteres"));
         }
-        Ok(Sending { conversation: self.conversation_id.trim().to_owned(), text: text.to_owned() })
+        Ok(Sending {
+            conversation: self.conversation_id.trim().to_owned(),
+            text: text.to_owned(),
+            attachments,
+        })
     }
 }
 
@@ -129,6 +145,8 @@ pub(crate) struct DeviceMessage<'a> {
     sender_type: &'static str,
     message_type: &'static str,
     text_content: &'a str,
+    /// Where its file is shown, for a while.
+    media_url: Option<&'a str>,
     created_at: Option<String>,
     /// `in` or `out`: what `sender_type` does not say.
     direction: &'static str,
@@ -141,6 +159,7 @@ impl<'a> DeviceMessage<'a> {
             sender_type: sender_type(message.sender_type()),
             message_type: message_type(message.r#type()),
             text_content: &message.text,
+            media_url: message.media.as_ref().map(|media| media.url.as_str()).filter(|url| !url.is_empty()),
             created_at: iso_unless_zero(message.occurred_at_ms),
             direction: message.direction().name(),
         }
@@ -240,7 +259,11 @@ mod tests {
             (json!({ "textContent": "hola" }), "conversationId"),
             (json!({ "conversationId": "1", "textContent": "  " }), "textContent"),
             (json!({ "conversationId": "1", "textContent": "x".repeat(4_097) }), "4096"),
-            (json!({ "conversationId": "1", "textContent": "x", "attachments": [{}] }), "attachments"),
+            (json!({ "conversationId": "1", "attachments": [{}] }), "attachments[0].id"),
+            (
+                json!({ "conversationId": "1", "attachments": vec![json!({}); 11] }),
+                "attachments admite hasta 10",
+            ),
         ] {
             assert!(check(value).unwrap_err().contains(names), "{names}");
         }

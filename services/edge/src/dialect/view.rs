@@ -107,8 +107,9 @@ impl<'a> MessageView<'a> {
     }
 }
 
+/// The file of a message; its address is good for a while.
 #[derive(Debug, Serialize, ToSchema)]
-struct MediaView<'a> {
+pub(crate) struct MediaView<'a> {
     id: &'a str,
     mime_type: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -122,7 +123,7 @@ struct MediaView<'a> {
 }
 
 impl<'a> MediaView<'a> {
-    fn new(media: &'a v1::Media) -> Self {
+    pub(crate) fn new(media: &'a v1::Media) -> Self {
         Self {
             id: &media.id,
             mime_type: &media.mime_type,

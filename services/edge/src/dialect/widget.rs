@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::{
-    dialect::view::{iso, widget_sender},
+    dialect::view::{MediaView, iso, widget_sender},
     event::{Event, Fact},
     feed::Greeting,
     hub::Cursor,
@@ -21,6 +21,8 @@ struct BotResponse<'a> {
     timestamp: String,
     id: &'a str,
     seq: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    media: Option<MediaView<'a>>,
 }
 
 /// `bot-response` for every message to the contact; what the contact wrote is on its screen already.
@@ -35,6 +37,7 @@ pub(crate) fn encode(event: &Event) -> Option<String> {
         timestamp: iso(message.occurred_at_ms),
         id: &message.id,
         seq: event.seq,
+        media: message.media.as_ref().map(MediaView::new),
     };
     Some(encode_event("bot-response", &response).expect("text and numbers are JSON").to_string())
 }

@@ -160,8 +160,13 @@ impl Crm {
                 Answer::Nothing
             }
             Command::RefreshToken { token } => Answer::Refresh(token),
-            Command::SendMessage { conversation, text, client_id } => {
-                let accepted = speech::agent_wrote(bus, identity, conversation, text).await?;
+            Command::SendMessage { conversation, text, file, client_id } => {
+                let files = match file {
+                    Some(file) => vec![self.seat.edge.files.attach(&identity.tenant, *file).await?],
+                    None => Vec::new(),
+                };
+                let parts = speech::parts(text, files);
+                let accepted = speech::agent_wrote(bus, identity, conversation, parts).await?;
                 let frame = crm::message_accepted(client_id.as_ref(), &accepted.message_id, accepted.seq);
                 Answer::Frame(frame)
             }

@@ -4,7 +4,7 @@ use chasqui_kit::{Bus, TraceContext, clock::now_ms, publish::Fact};
 use chasqui_proto::{ConversationToken, MessageId, id::fact_id, service::CONVERSATIONS_GET, subject, v1};
 use serde_json::Value;
 
-use super::{Accepted, store, text_message};
+use super::{Accepted, store, text_message, way_to, web};
 use crate::{auth::Identity, dialect::chat, error::Error};
 
 /// A text, and the name its client gave it.
@@ -135,9 +135,5 @@ async fn recipient(
     let question =
         v1::GetConversation { tenant: agent.tenant.to_string(), conversation: conversation.to_string() };
     let known = bus.ask(CONVERSATIONS_GET, &question, TraceContext::root()).await?;
-    Ok((known.channel, known.contact))
-}
-
-fn web() -> v1::Channel {
-    v1::Channel { kind: v1::ChannelKind::Widget.into(), ..v1::Channel::default() }
+    Ok((way_to(conversation, known.channel), known.contact))
 }

@@ -265,7 +265,7 @@ async fn wab_09_to_wab_13_the_same_over_http() {
     assert_eq!(
         body["messages"][0],
         json!({ "id": "m1", "sender_type": "user", "message_type": "text", "text_content": "hola",
-            "created_at": "2023-11-14T22:13:20.000Z", "direction": "" })
+            "media_url": null, "created_at": "2023-11-14T22:13:20.000Z", "direction": "" })
     );
     for (path, token, status, names) in [
         ("qr", None, StatusCode::UNAUTHORIZED, "Authorization"),

@@ -18,6 +18,7 @@ mod echo;
 mod engineio;
 mod garbage;
 mod limits;
+mod media;
 mod pace;
 mod poll;
 mod presence;

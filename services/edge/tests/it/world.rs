@@ -137,21 +137,26 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) async fn start<B>(world: &World<B>, name: &str, settings: &[(&str, &str)]) -> Self {
-        Self::start_at(&world.broker, world, name, settings).await
+        Self::start_at(&world.broker, world, name, config(settings)).await
+    }
+
+    /// A node that keeps and shows files.
+    pub(crate) async fn start_with_media<B>(
+        world: &World<B>,
+        name: &str,
+        media: &chasqui_media::Config,
+    ) -> Self {
+        let config = Config { media: media.clone(), ..config(&[]) };
+        Self::start_at(&world.broker, world, name, config).await
     }
 
     /// A node that reaches the broker by a cable.
     pub(crate) async fn start_behind<B>(cable: &Cable, world: &World<B>, name: &str) -> Self {
         let broker = NatsConfig { url: format!("nats://{}", cable.address), ..world.broker.clone() };
-        Self::start_at(&broker, world, name, &[]).await
+        Self::start_at(&broker, world, name, config(&[])).await
     }
 
-    async fn start_at<B>(
-        broker: &NatsConfig,
-        world: &World<B>,
-        name: &str,
-        settings: &[(&str, &str)],
-    ) -> Self {
+    async fn start_at<B>(broker: &NatsConfig, world: &World<B>, name: &str, config: Config) -> Self {
         let health = Health::default();
         let door = Door::new(&health, &Metrics::install());
         let listeners =
@@ -167,7 +172,7 @@ impl Node {
             tenant: world.tenant.clone(),
         };
         let service = tokio::spawn({
-            let (config, stop, door) = (config(settings), stop.clone(), door.clone());
+            let (stop, door) = (stop.clone(), door.clone());
             async move {
                 let open = tokio::spawn(door.open(listeners, stop.clone()));
                 chasqui_edge::run(config, platform, stop).await.unwrap();

@@ -18,7 +18,7 @@ use super::{
     Admin, answer,
     error::{AdminError, wrong},
 };
-use crate::{fields::Fields, openapi::AdminRefusal, request_body};
+use crate::{fields::Fields, openapi::AdminRefusals, request_body};
 
 /// The most that an announcement carries, bytes of JSON.
 const DATA_BYTES_MAX: usize = 64 * 1024;
@@ -33,11 +33,7 @@ const EVENT_LENGTH_MAX: usize = 64;
     request_body(content = Object, description = "`event`, `data` (any JSON, at most 64 KiB) and `tenant`"),
     responses(
         (status = 202, description = "Told to whoever is connected; nobody is told later", body = Object),
-        (status = 400, description = "A field is wrong", body = AdminRefusal),
-        (status = 401, description = "The key is missing or refused", body = AdminRefusal),
-        (status = 403, description = "The key administers something else", body = AdminRefusal),
-        (status = 413, description = "The body is too large", body = AdminRefusal),
-        (status = 503, description = "The broker is away; try again", body = AdminRefusal),
+        AdminRefusals,
     )
 )]
 pub(crate) async fn receive(State(admin): State<Arc<Admin>>, request: Request) -> Response {

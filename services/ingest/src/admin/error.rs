@@ -72,9 +72,6 @@ impl AdminError {
 }
 
 /// A field that is not what it must be.
-pub(super) fn wrong(
-    field: &'static str,
-    expected: impl Into<std::borrow::Cow<'static, str>>,
-) -> AdminError {
+pub(super) fn wrong(field: &'static str, expected: impl Into<std::borrow::Cow<'static, str>>) -> AdminError {
     FieldError::new(field, expected).into()
 }

@@ -25,11 +25,8 @@ pub(crate) enum OutgoingError {
         expected: String,
     },
     /// A type of message that cannot be sent.
-    #[error("type must be one of {types}, not {given:?}", types = TYPES.join(", "))]
-    Type {
-        /// What was given.
-        given: String,
-    },
+    #[error("type must be one of {types}, not {0:?}", types = TYPES.join(", "))]
+    Type(String),
 }
 
 impl OutgoingError {
@@ -39,7 +36,7 @@ impl OutgoingError {
             Self::Missing(_) => 131_008,
             Self::Kind { .. } => 100,
             Self::Value { .. } => 131_009,
-            Self::Type { .. } => 131_051,
+            Self::Type(_) => 131_051,
         }
     }
 }

@@ -14,7 +14,7 @@ const CAPTION_LENGTH_MAX: usize = 1_024;
 const FILENAME_LENGTH_MAX: usize = 240;
 
 /// What a message's media may say that its fields hold.
-const HELD: [&str; 5] = ["id", "link", "caption", "filename", "voice"];
+const HELD: [&str; 4] = ["id", "link", "caption", "filename"];
 
 pub(super) fn read(r#type: MessageType, given: &Part<'_>) -> Result<Outgoing, OutgoingError> {
     let (name, has_caption) = match r#type {

@@ -6,7 +6,7 @@ use super::OutgoingError;
 
 /// One object of a message's JSON, and where it stands in it.
 #[derive(Debug)]
-pub(super) struct Part<'a> {
+pub(crate) struct Part<'a> {
     members: &'a Map<String, Value>,
     /// Empty for the message itself.
     path: String,
@@ -14,12 +14,12 @@ pub(super) struct Part<'a> {
 
 impl<'a> Part<'a> {
     /// The message itself.
-    pub(super) fn root(members: &'a Map<String, Value>) -> Self {
+    pub(crate) fn root(members: &'a Map<String, Value>) -> Self {
         Self { members, path: String::new() }
     }
 
     /// The object that `value` is.
-    pub(super) fn of(path: impl Into<String>, value: &'a Value) -> Result<Self, OutgoingError> {
+    pub(crate) fn of(path: impl Into<String>, value: &'a Value) -> Result<Self, OutgoingError> {
         let path = path.into();
         match value {
             Value::Object(members) => Ok(Self { members, path }),
@@ -28,37 +28,37 @@ impl<'a> Part<'a> {
     }
 
     /// The whole object again.
-    pub(super) fn value(&self) -> Value {
+    pub(crate) fn value(&self) -> Value {
         Value::Object(self.members.clone())
     }
 
     /// Whether it has a member besides these.
-    pub(super) fn has_more_than(&self, known: &[&str]) -> bool {
+    pub(crate) fn has_more_than(&self, known: &[&str]) -> bool {
         self.members.iter().any(|(key, value)| !value.is_null() && !known.contains(&key.as_str()))
     }
 
     /// A member that is there and not `null`.
-    pub(super) fn get(&self, key: &str) -> Option<&'a Value> {
+    pub(crate) fn get(&self, key: &str) -> Option<&'a Value> {
         self.members.get(key).filter(|value| !value.is_null())
     }
 
     /// A member that must be an object.
-    pub(super) fn object(&self, key: &str) -> Result<Part<'a>, OutgoingError> {
+    pub(crate) fn object(&self, key: &str) -> Result<Part<'a>, OutgoingError> {
         self.optional_object(key)?.ok_or_else(|| self.missing(key))
     }
 
-    pub(super) fn optional_object(&self, key: &str) -> Result<Option<Part<'a>>, OutgoingError> {
+    pub(crate) fn optional_object(&self, key: &str) -> Result<Option<Part<'a>>, OutgoingError> {
         self.get(key).map(|value| Part::of(self.path(key), value)).transpose()
     }
 
     /// A member that must be a string with as many characters.
-    pub(super) fn text(&self, key: &str, length: RangeInclusive<usize>) -> Result<&'a str, OutgoingError> {
+    pub(crate) fn text(&self, key: &str, length: RangeInclusive<usize>) -> Result<&'a str, OutgoingError> {
         self.optional_text(key, length)?.ok_or_else(|| self.missing(key))
     }
 
     /// A string with as many characters. An empty one where that is too few is none: clients write it for a field that
     /// was left open.
-    pub(super) fn optional_text(
+    pub(crate) fn optional_text(
         &self,
         key: &str,
         length: RangeInclusive<usize>,
@@ -83,7 +83,7 @@ impl<'a> Part<'a> {
     }
 
     /// A member that must be an array of as many objects.
-    pub(super) fn objects(
+    pub(crate) fn objects(
         &self,
         key: &str,
         count: RangeInclusive<usize>,
@@ -102,7 +102,7 @@ impl<'a> Part<'a> {
     }
 
     /// The same, none when it is not there.
-    pub(super) fn optional_objects(
+    pub(crate) fn optional_objects(
         &self,
         key: &str,
         count_max: usize,
@@ -111,7 +111,7 @@ impl<'a> Part<'a> {
     }
 
     /// A member that must be a number, or a string that is one, within these bounds.
-    pub(super) fn number(&self, key: &str, bounds: RangeInclusive<f64>) -> Result<f64, OutgoingError> {
+    pub(crate) fn number(&self, key: &str, bounds: RangeInclusive<f64>) -> Result<f64, OutgoingError> {
         let number = match self.get(key) {
             None => return Err(self.missing(key)),
             Some(Value::Number(number)) => number.as_f64(),
@@ -123,16 +123,16 @@ impl<'a> Part<'a> {
         })
     }
 
-    pub(super) fn missing(&self, key: &str) -> OutgoingError {
+    pub(crate) fn missing(&self, key: &str) -> OutgoingError {
         OutgoingError::Missing(self.path(key))
     }
 
-    pub(super) fn kind(&self, key: &str, expected: &'static str) -> OutgoingError {
+    pub(crate) fn kind(&self, key: &str, expected: &'static str) -> OutgoingError {
         OutgoingError::Kind { path: self.path(key), expected }
     }
 
     /// `expected` goes on after "must".
-    pub(super) fn value_of(&self, key: &str, expected: impl Into<String>) -> OutgoingError {
+    pub(crate) fn value_of(&self, key: &str, expected: impl Into<String>) -> OutgoingError {
         OutgoingError::Value { path: self.path(key), expected: expected.into() }
     }
 

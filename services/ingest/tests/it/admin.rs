@@ -1,20 +1,12 @@
 //! Keys of machines, numbers of tenants, and who changes them.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-};
-
 use anyhow::Result;
-use chasqui_directory::{NewKey, key_of};
+use chasqui_directory::NewKey;
 use chasqui_ingest::Config;
-use chasqui_kit::{Bus, Code, Coded, bus::NatsConfig, clock, serve::Responder};
+use chasqui_kit::clock;
 use chasqui_proto::{
-    service, stream, subject,
-    v1::{
-        Announcement, ApiKeyEntry, DirectoryEntry, EntryPage, EntryRemoved, GetEntry, ListEntries,
-        NumberEntry, PutEntry, RemoveEntry, TenantEntry, directory_entry::Entry,
-    },
+    stream, subject,
+    v1::{Announcement, NumberEntry, directory_entry::Entry},
 };
 use chasqui_testkit::{NatsOptions, wait_for};
 use futures::StreamExt;
@@ -22,124 +14,21 @@ use prost::Message;
 use reqwest::{Method, RequestBuilder};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 
-use crate::world::{CONTACT, NUMBER, SOON, World, answer, config, text, wamid};
+use crate::{
+    directory::{Persistence, bus, key, status, tell, tenant, until},
+    world::{CONTACT, NUMBER, SOON, World, answer, config, text, wamid},
+};
 
 const ADMIN_KEY: &str = "key-of-the-deployment";
-
-/// What persistence would refuse with.
-#[derive(Debug, thiserror::Error)]
-#[error("there is no such entry")]
-struct NoEntry;
-
-impl Coded for NoEntry {
-    fn code(&self) -> Code {
-        Code::NotFound
-    }
-}
 
 async fn start() -> Result<World> {
     World::start_with(Config { admin_key: Some(ADMIN_KEY.into()), ..config() }, NatsOptions::default()).await
 }
 
-async fn bus(world: &World) -> Result<Bus> {
-    let config = NatsConfig { url: world.nats.url(), ..NatsConfig::default() };
-    Ok(Bus::connect("persistence", &config).await?)
-}
-
-/// Puts an entry where persistence would.
-async fn tell(world: &World, entry: Entry) -> Result<()> {
-    let entry = DirectoryEntry { entry: Some(entry) };
-    let bucket = bus(world).await?.jetstream().get_key_value(stream::DIRECTORY_BUCKET).await?;
-    bucket.put(key_of(&entry).expect("a whole entry"), entry.encode_to_vec().into()).await?;
-    Ok(())
-}
-
-fn key(key: &NewKey, tenant: &str, scope: &str) -> Entry {
-    let (tenant, id, sha256) = (tenant.into(), format!("{tenant}-{scope}"), key.sha256.clone());
-    Entry::ApiKey(ApiKeyEntry { tenant, id, sha256, scopes: vec![scope.into()], ..ApiKeyEntry::default() })
-}
-
-fn tenant(name: &str, suspended: bool) -> Entry {
-    Entry::Tenant(TenantEntry { tenant: name.into(), suspended, ..TenantEntry::default() })
-}
-
 fn reply(world: &World, key: &NewKey) -> RequestBuilder {
     let body = json!({ "targetUserWhatsAppNumber": CONTACT, "messageText": "hola" });
     world.post("/api/bot-reply").header("x-api-key", key.secret.expose_secret()).json(&body)
-}
-
-async fn status(request: RequestBuilder) -> Option<u16> {
-    Some(request.send().await.ok()?.status().as_u16())
-}
-
-async fn until(claim: &str, expected: u16, request: impl Fn() -> RequestBuilder) {
-    wait_for(SOON, claim, async || (status(request()).await? == expected).then_some(())).await;
-}
-
-/// Kind, tenant and id of an entry.
-type Name = (i32, String, String);
-
-/// Plays persistence with a memory of its own.
-struct Persistence {
-    stop: CancellationToken,
-    responder: Responder,
-}
-
-impl Persistence {
-    async fn start(world: &World) -> Result<Self> {
-        let (bus, stop) = (bus(world).await?, CancellationToken::new());
-        let held: Arc<Mutex<BTreeMap<Name, Entry>>> = Arc::default();
-        let responder = Responder::start(&bus, service::PERSISTENCE, "a stand-in", stop.clone()).await?;
-        let to = held.clone();
-        let put = move |question: PutEntry, _| {
-            let entry = question.entry.and_then(|entry| entry.entry).expect("an entry");
-            to.lock().expect("no panic").insert(name(&entry), entry.clone());
-            async move { Ok::<_, NoEntry>(DirectoryEntry { entry: Some(entry) }) }
-        };
-        responder.endpoint(service::DIRECTORY_PUT, put).await?;
-        let of = held.clone();
-        let get = move |question: GetEntry, _| {
-            let found =
-                of.lock().expect("no panic").get(&(question.kind, question.tenant, question.id)).cloned();
-            async move { found.map(|entry| DirectoryEntry { entry: Some(entry) }).ok_or(NoEntry) }
-        };
-        responder.endpoint(service::DIRECTORY_GET, get).await?;
-        let of = held.clone();
-        let list = move |question: ListEntries, _| {
-            let held = of.lock().expect("no panic");
-            let is_asked =
-                |name: &(i32, String, String)| name.0 == question.kind && name.1 == question.tenant;
-            let entries = held.iter().filter(|(name, _)| is_asked(name)).map(|(_, entry)| entry.clone());
-            let entries = entries.map(|entry| DirectoryEntry { entry: Some(entry) }).collect();
-            async move { Ok::<_, NoEntry>(EntryPage { entries, next: "more".into() }) }
-        };
-        responder.endpoint(service::DIRECTORY_LIST, list).await?;
-        let remove = move |question: RemoveEntry, _| {
-            let name = (question.kind, question.tenant, question.id);
-            let removed = held.lock().expect("no panic").remove(&name).is_some();
-            async move { Ok::<_, NoEntry>(EntryRemoved { removed }) }
-        };
-        responder.endpoint(service::DIRECTORY_REMOVE, remove).await?;
-        bus.barrier().await?;
-        Ok(Self { stop, responder })
-    }
-
-    async fn stop(self) {
-        self.stop.cancel();
-        self.responder.stopped().await;
-    }
-}
-
-fn name(entry: &Entry) -> Name {
-    match entry.clone() {
-        Entry::Tenant(e) => (1, e.tenant.clone(), e.tenant),
-        Entry::User(e) => (2, e.tenant, e.id),
-        Entry::Agent(e) => (3, e.tenant, e.id),
-        Entry::ApiKey(e) => (4, e.tenant, e.id),
-        Entry::Number(e) => (5, e.tenant, e.id),
-    }
 }
 
 /// An administrator's request.

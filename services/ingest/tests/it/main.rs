@@ -2,7 +2,12 @@
 
 mod admin;
 mod bot_reply;
+mod cloud_door;
+mod directory;
 mod docs;
 mod health;
+mod listeners;
+mod shared_client;
 mod webhook;
+mod whatsapp;
 mod world;

@@ -27,6 +27,21 @@ pub(crate) async fn messages_before(
     rows.into_iter().map(stored_message).collect()
 }
 
+/// One message.
+pub(crate) async fn message(
+    pool: &PgPool,
+    tenant: &str,
+    id: Uuid,
+) -> Result<Option<v1::StoredMessage>, Error> {
+    let row: Option<(i64, i16, Vec<u8>)> =
+        sqlx::query_as("select seq, status_rank, event from messages where tenant = $1 and id = $2")
+            .bind(tenant)
+            .bind(id)
+            .fetch_optional(pool)
+            .await?;
+    row.map(stored_message).transpose()
+}
+
 /// Messages to the web widget of a contact that did not reach it, newest first, those up to a position.
 pub(crate) async fn undelivered(
     pool: &PgPool,

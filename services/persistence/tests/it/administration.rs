@@ -228,9 +228,12 @@ async fn shc_21_a_listener_that_is_put_again_stays_the_one_it_was() -> Result<()
     let page = world.ask(service::DIRECTORY_LIST, question).await?;
     assert_eq!(page.entries, [DirectoryEntry { entry: Some(Entry::Listener(second)) }]);
     assert_eq!(refusal(world.get(EntryKind::Listener, "acme", "x").await).0, Code::NotFound);
+    let tenant = TenantEntry { tenant: "acme".into(), ..TenantEntry::default() };
+    world.put(Entry::Tenant(tenant)).await?;
     assert_eq!(refusal(world.remove(EntryKind::Tenant, "acme", "").await).0, Code::Conflict);
     assert!(!world.remove(EntryKind::Listener, "other", &first.id).await?);
     assert!(world.remove(EntryKind::Listener, "acme", &first.id).await?);
+    assert!(world.remove(EntryKind::Tenant, "acme", "").await?);
     assert_eq!(world.told().await.into_keys().collect::<Vec<_>>(), [key(&other)]);
     replica.stop().await;
     Ok(())

@@ -84,3 +84,22 @@ async fn what_is_wrong_with_a_question_is_named() -> Result<()> {
     replica.stop().await;
     Ok(())
 }
+
+#[tokio::test]
+async fn one_message_is_found_by_its_id_in_its_own_tenant_only() -> Result<()> {
+    let world = World::new().await?;
+    let replica = world.replica().await?;
+    let message = inbound(1, 0, "hola");
+    let seq = world.publish_message(&message).await?;
+    world.stored(seq).await;
+    let get = async |tenant: &str, message_id: &str| {
+        let question = v1::GetMessage { tenant: tenant.to_owned(), message_id: message_id.to_owned() };
+        world.ask(service::MESSAGES_GET, question).await
+    };
+    let found = get("default", &message.id).await?;
+    assert_eq!((found.message.as_ref(), found.seq), (Some(&message), seq));
+    assert_eq!(refusal(get("other", &message.id).await).0, Code::NotFound);
+    assert!(refusal(get("default", "wamid.A").await).1.starts_with("message_id: must "));
+    replica.stop().await;
+    Ok(())
+}

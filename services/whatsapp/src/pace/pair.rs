@@ -8,15 +8,17 @@ use std::{
 use crate::line::Pair;
 
 /// One message to a contact in this time; also the time in which more may be borrowed from the future.
-const INTERVAL: Duration = Duration::from_secs(6);
+pub(crate) const INTERVAL: Duration = Duration::from_secs(6);
 /// The most messages to a contact within one interval.
 const BURST_MAX: u32 = 45;
 /// How long a burst can keep a contact silent: what a new owner of a number must know of the past.
 pub(crate) const MEMORY: Duration = Duration::from_secs(6 * BURST_MAX as u64);
 /// What each further refusal of a contact multiplies its pause of a second by.
 const REFUSAL_FACTOR: u32 = 4;
-/// The pause grows no more after so many refusals: 4^7 s are four and a half hours.
+/// After so many pauses a refused message is given up; the longest, 4^7 s, is four and a half hours.
 const REFUSALS_MAX: u32 = 7;
+/// How long refusals of a contact that nothing more was sent to are remembered.
+const REFUSALS_KEPT: Duration = Duration::from_hours(1);
 /// How many contacts are kept before those that are free again are forgotten.
 const SWEEP_MIN: usize = 1_024;
 
@@ -45,6 +47,12 @@ impl PairPace {
         let borrows = now < self.begun + INTERVAL && self.count < BURST_MAX;
         let free = if borrows { now } else { self.paid().max(now) };
         self.refused_until.map_or(free, |until| free.max(until))
+    }
+
+    /// Whether nothing of it matters any more.
+    fn is_over(&self, now: Instant) -> bool {
+        let refused_lately = self.refused_until.is_some_and(|until| now < until + REFUSALS_KEPT);
+        self.earliest(now) <= now && now >= self.paid() && !refused_lately
     }
 
     fn take(&mut self, at: Instant) {
@@ -82,13 +90,20 @@ impl Pairs {
         }
     }
 
-    /// The provider says that the contact gets too many: the pause is 1, 4, 16, … seconds. Returns it.
-    pub(crate) fn refused(&mut self, pair: &Pair, now: Instant) -> Duration {
+    /// How long the contact would wait if the provider refused the next message: 1, 4, 16, … seconds; `None` where it
+    /// was refused too often.
+    pub(crate) fn pause_of(&self, pair: &Pair) -> Option<Duration> {
+        let refusals = self.known.get(pair).map_or(0, |pace| pace.refusals);
+        (refusals <= REFUSALS_MAX).then(|| Duration::from_secs(REFUSAL_FACTOR.pow(refusals).into()))
+    }
+
+    /// The provider says that the contact gets too many.
+    pub(crate) fn refused(&mut self, pair: &Pair, now: Instant) {
+        let pause = self.pause_of(pair);
         let pace = self.pace(pair, now);
-        let pause = Duration::from_secs(REFUSAL_FACTOR.pow(pace.refusals.min(REFUSALS_MAX)).into());
-        pace.refusals += 1;
-        pace.refused_until = Some(now + pause);
-        pause
+        // A message that was refused too often is given up; the next one begins anew.
+        pace.refusals = pause.map_or(0, |_| pace.refusals + 1);
+        pace.refused_until = pause.map(|pause| now + pause);
     }
 
     /// The provider took a message to the contact.
@@ -100,7 +115,7 @@ impl Pairs {
 
     fn pace(&mut self, pair: &Pair, now: Instant) -> &mut PairPace {
         if self.known.len() >= self.sweep_at {
-            self.known.retain(|_, pace| pace.earliest(now) > now || pace.refusals > 0);
+            self.known.retain(|_, pace| !pace.is_over(now));
             self.sweep_at = SWEEP_MIN.max(self.known.len() * 2);
         }
         self.known.entry(pair.clone()).or_insert_with(|| PairPace::new(now))
@@ -148,14 +163,18 @@ mod tests {
     #[test]
     fn refusals_pause_a_contact_four_times_as_long_each_time() {
         let (now, mut pairs) = (Instant::now(), Pairs::new(false));
-        let pauses: Vec<u64> = (0..4).map(|_| pairs.refused(&pair(), now).as_secs()).collect();
-        assert_eq!(pauses, [1, 4, 16, 64]);
+        for pause in [1, 4, 16, 64] {
+            assert_eq!(pairs.pause_of(&pair()), Some(Duration::from_secs(pause)));
+            pairs.refused(&pair(), now);
+        }
         assert_eq!(pairs.earliest(&pair(), now), now + Duration::from_secs(64));
         pairs.accepted(&pair());
         assert_eq!(pairs.earliest(&pair(), now), now);
-        for _ in 0..20 {
-            assert!(pairs.refused(&pair(), now) <= Duration::from_secs(4u64.pow(7)));
+        for _ in 0..8 {
+            pairs.refused(&pair(), now);
         }
+        assert_eq!(pairs.earliest(&pair(), now), now + Duration::from_secs(4u64.pow(7)));
+        assert_eq!(pairs.pause_of(&pair()), None);
     }
 
     #[test]

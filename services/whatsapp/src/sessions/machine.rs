@@ -54,7 +54,7 @@ pub(crate) struct Limits {
 impl Limits {
     pub(crate) fn new(config: &Config) -> Self {
         let session_timeout_ms = i64::try_from(config.session_timeout_ms).unwrap_or(i64::MAX);
-        Self { session_timeout_ms, retries_max: config.max_retries }
+        Self { session_timeout_ms, retries_max: config.retries_max }
     }
 }
 
@@ -96,6 +96,7 @@ impl Machine {
         limits: Limits,
         now_ms: i64,
     ) -> Self {
+        let is_new = stored.is_none();
         let session = stored.unwrap_or_else(|| blank(key));
         let mut machine = Self {
             session,
@@ -110,6 +111,7 @@ impl Machine {
             confirmed: false,
         };
         match machine.session.status() {
+            _ if is_new => machine.start(now_ms),
             SessionStatus::Connected => machine.deadline_ms = Some(now_ms + TAKEOVER_GRACE_MS),
             SessionStatus::ScanQr if !is_cloud && now_ms < machine.session.qr_expires_at_ms => {
                 (machine.qrs, machine.deadline_ms) = (1, Some(machine.session.qr_expires_at_ms));
@@ -216,6 +218,11 @@ impl Machine {
             SessionStatus::Connected => self.reconnect("taken_over", now_ms),
             _ => self.fail("timeout", now_ms),
         }
+    }
+
+    /// Another state of this version, or a later one, was stored: this one comes after it.
+    pub(crate) fn outdo(&mut self, version: u64) {
+        self.session.version = self.session.version.max(version + 1);
     }
 
     fn start(&mut self, now_ms: i64) {

@@ -64,10 +64,13 @@ fn media(kind: &str, content: &Value, keys: &[&str]) -> Result<Found, GraphError
     }
     match (optional(content, "id")?, optional(content, "link")?) {
         (Some(id), None) => Ok(Found { file: Some(id.to_owned()), template: None }),
-        (None, Some(link)) if link.starts_with("https://") || link.starts_with("http://") => Ok(Found::default()),
-        (None, Some(_)) => {
-            Err(GraphError::new(PARAMETER, format!("Param {kind}['link'] must be a URL that begins with http")))
+        (None, Some(link)) if link.starts_with("https://") || link.starts_with("http://") => {
+            Ok(Found::default())
         }
+        (None, Some(_)) => Err(GraphError::new(
+            PARAMETER,
+            format!("Param {kind}['link'] must be a URL that begins with http"),
+        )),
         _ => Err(GraphError::new(PARAMETER, format!("{kind} must have exactly one of id and link"))),
     }
 }
@@ -82,7 +85,9 @@ fn location(content: &Value) -> Result<(), GraphError> {
         match value {
             None => return Err(GraphError::new(MISSING, format!("The parameter {key} is required."))),
             Some(value) if value.abs() <= most => {}
-            Some(_) => return Err(GraphError::new(VALUE, format!("{key} must be between -{most} and {most}"))),
+            Some(_) => {
+                return Err(GraphError::new(VALUE, format!("{key} must be between -{most} and {most}")));
+            }
         }
     }
     Ok(())
@@ -91,7 +96,8 @@ fn location(content: &Value) -> Result<(), GraphError> {
 fn contacts(content: &Value) -> Result<(), GraphError> {
     let cards = list(content, "contacts", 257)?;
     for card in cards {
-        let name = card.get("name").ok_or_else(|| GraphError::new(MISSING, "The parameter name is required."))?;
+        let name =
+            card.get("name").ok_or_else(|| GraphError::new(MISSING, "The parameter name is required."))?;
         required(name, "formatted_name")?;
     }
     Ok(())
@@ -157,8 +163,15 @@ fn interactive(content: &Value) -> Result<(), GraphError> {
             sections(action)
         }
         // Products, flows, addresses, calls: their action is the catalogue's or the flow's business.
-        "cta_url" | "flow" | "product" | "product_list" | "catalog_message" | "location_request_message"
-        | "address_message" | "call_permission_request" | "voice_call" => Ok(()),
+        "cta_url"
+        | "flow"
+        | "product"
+        | "product_list"
+        | "catalog_message"
+        | "location_request_message"
+        | "address_message"
+        | "call_permission_request"
+        | "voice_call" => Ok(()),
         other => Err(GraphError::new(PARAMETER, format!("Param interactive['type'] cannot be {other:?}"))),
     }
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
-    extract::{Query, State, rejection::QueryRejection},
+    extract::{Query, Request, State, rejection::QueryRejection},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
@@ -15,27 +15,21 @@ use chasqui_proto::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::{sync::mpsc, time::timeout};
 use utoipa::IntoParams;
 
-use super::{Owner, account::is_of_another_session, open_session, owner, told};
+use super::{Owner, owner, session, told};
 use crate::{
     auth::bearer,
     dialect::device::{DeviceConversation, DeviceMessage},
     error::Error,
-    event::{Event, Fact},
-    feed::{Greeting, Member},
-    hub::Wish,
     openapi as docs,
     rest::next,
-    scope::Scope,
     service::Edge,
+    upload::{Named, Uploaded, take},
 };
 
 /// How long a request waits for a QR that is being made.
 const QR_WAIT: Duration = Duration::from_secs(20);
-/// States of a session that wait for one request to look at them.
-const STATES_MAX: usize = 16;
 /// Conversations or messages of one answer, when the client does not say.
 const ITEMS_DEFAULT: u32 = 200;
 /// The most of them.
@@ -122,6 +116,32 @@ pub(crate) async fn messages(State(edge): State<Arc<Edge>>, headers: HeaderMap, 
     answer(list_messages(&edge, &headers, asked).await)
 }
 
+/// Bring a file of the account
+#[utoipa::path(
+    post, operation_id = "device_upload", path = "/api/whatsapp/media", tag = "device", security(("token" = [])), params(Named),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream",
+        description = "The file itself with its type in Content-Type, or multipart/form-data with one part `file`"),
+    responses(
+        (status = 201, description = "It is kept; `attachments` of `send-message` name it by its id", body = Uploaded),
+        (status = 400, description = "There is no file in it", body = docs::DeviceRefusal),
+        (status = 401, description = "The token is missing or refused", body = docs::DeviceRefusal),
+        (status = 413, description = "The file is larger than files of its type may be", body = docs::DeviceRefusal),
+        (status = 503, description = "Too many at once, or the store is away; try again", body = docs::DeviceRefusal),
+    )
+)]
+pub(crate) async fn upload(
+    State(edge): State<Arc<Edge>>,
+    Query(named): Query<Named>,
+    headers: HeaderMap,
+    request: Request,
+) -> Response {
+    let taken = async {
+        let owner = authorized(&edge, &headers).await?;
+        Ok::<_, Refused>(take(&edge, &owner.account, named, request).await?)
+    };
+    taken.await.unwrap_or_else(IntoResponse::into_response)
+}
+
 fn answer(result: Result<Value, Refused>) -> Response {
     result.map_or_else(IntoResponse::into_response, |body| Json(body).into_response())
 }
@@ -137,25 +157,6 @@ async fn authorized(edge: &Edge, headers: &HeaderMap) -> Result<Owner, Refused> 
     })
 }
 
-/// Passes on how the session stands.
-#[derive(Debug)]
-struct Watcher(mpsc::Sender<v1::Session>);
-
-impl Member for Watcher {
-    fn greet(&self, _: &Greeting) {}
-
-    fn deliver(&self, event: &Arc<Event>) {
-        if let Fact::Session(session) = &event.fact
-            && !is_of_another_session(event)
-        {
-            // A request that has what it wants does not look any more.
-            let _ = self.0.try_send((**session).clone());
-        }
-    }
-
-    fn dismiss(&self) {}
-}
-
 async fn show_qr(edge: &Arc<Edge>, headers: &HeaderMap) -> Result<Value, Refused> {
     let account = authorized(edge, headers).await?.account;
     // Those that wait are bounded as sockets are.
@@ -163,22 +164,8 @@ async fn show_qr(edge: &Arc<Edge>, headers: &HeaderMap) -> Result<Value, Refused
         .sockets
         .take_place()
         .map_err(|_| Refused(StatusCode::SERVICE_UNAVAILABLE, told::NO_SERVICE.to_owned()))?;
-    // Before the session is opened: what becomes of it must not go past.
-    let (states, mut changed) = mpsc::channel(STATES_MAX);
-    let scope = Scope::Tenant(account.clone());
-    let _watching = edge.hub.join(&scope, Arc::new(Watcher(states)), &Wish::Live).await?;
-    let opened = open_session(edge, &account).await?;
-    let settled = edge.stop.run_until_cancelled(timeout(QR_WAIT, async {
-        let mut session = Some(opened);
-        while let Some(state) = session {
-            if let Some(body) = qr_body(&state) {
-                return Some(body);
-            }
-            session = changed.recv().await;
-        }
-        None
-    }));
-    settled.await.and_then(Result::ok).flatten().ok_or_else(|| {
+    let settled = session::settled(edge, &account, QR_WAIT, qr_body).await?;
+    settled.ok_or_else(|| {
         let message = "El código QR todavía no está disponible, intente nuevamente".to_owned();
         Refused(StatusCode::SERVICE_UNAVAILABLE, message)
     })
@@ -221,7 +208,8 @@ async fn list_messages(edge: &Edge, headers: &HeaderMap, asked: Asked) -> Result
     };
     let question = v1::ListMessages { tenant, conversation, cursor, limit };
     let page = edge.bus.ask(MESSAGES_LIST, &question, TraceContext::of_http(headers)).await;
-    let page = page.map_err(Error::from)?;
+    let mut page = page.map_err(Error::from)?;
+    edge.files.addresses.give_all(&mut page.messages);
     // The newest page, in the order a chat is read.
     let stored = page.messages.iter().rev().filter_map(|stored| stored.message.as_ref());
     let messages: Vec<_> = stored.map(DeviceMessage::new).collect();

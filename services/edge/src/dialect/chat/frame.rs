@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::is_from_bot;
 use crate::{
-    dialect::view::{iso, iso_unless_zero},
+    dialect::view::{MediaView, iso, iso_unless_zero},
     feed::Greeting,
 };
 
@@ -50,6 +50,8 @@ struct ChatMessage<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     message_type: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    media: Option<MediaView<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     seq: Option<u64>,
 }
 
@@ -66,6 +68,7 @@ impl<'a> ChatMessage<'a> {
             status: if status == Status::Unspecified { Status::Sent.name() } else { status.name() },
             created_at: iso(message.occurred_at_ms),
             message_type: (kind != MessageType::Text).then(|| kind.name()),
+            media: message.media.as_ref().map(MediaView::new),
             seq,
         }
     }
@@ -98,7 +101,7 @@ pub(super) fn new_message(message: &v1::Message, status: Status, seq: Option<u64
 
 /// BEN-35: what a bot says to the user.
 pub(super) fn chatbot_message(message: &v1::Message, seq: Option<u64>) -> String {
-    text(&json!({
+    let mut frame = json!({
         "event": "chatbot_message",
         "message": message.text,
         "sender_type": "BOT",
@@ -106,7 +109,11 @@ pub(super) fn chatbot_message(message: &v1::Message, seq: Option<u64>) -> String
         "chat_id": chat_id(&message.tenant, &message.conversation),
         "created_at": iso(message.occurred_at_ms),
         "seq": seq,
-    }))
+    });
+    if let Some(media) = &message.media {
+        frame["media"] = json!(MediaView::new(media));
+    }
+    text(&frame)
 }
 
 /// Who has read: its front end's id, or the contact where a provider tells.

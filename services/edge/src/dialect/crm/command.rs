@@ -4,7 +4,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Topics;
-use crate::hub::Cursor;
+use crate::{
+    dialect::attachment::{self, Attachment},
+    hub::Cursor,
+};
 
 /// The longest text of a message to WhatsApp, characters.
 pub(crate) const TEXT_CHARS_MAX: usize = 4_096;
@@ -19,7 +22,13 @@ pub(crate) enum Command {
     /// An application-level sign of life, for clients that cannot see protocol pings.
     Ping,
     /// A message of an agent to the contact.
-    SendMessage { conversation: String, text: String, client_id: Option<Value> },
+    SendMessage {
+        conversation: String,
+        /// Empty only where there is a file.
+        text: String,
+        file: Option<Box<Attachment>>,
+        client_id: Option<Value>,
+    },
     /// Another token for this connection.
     RefreshToken { token: String },
     /// CRM-12: of which types it wants to be shown events.
@@ -111,14 +120,23 @@ fn refresh_token(data: &Value) -> Result<Command, String> {
 }
 
 fn send_message(data: &Value) -> Result<Command, String> {
-    let Some(text) = data["text"].as_str().filter(|text| !text.trim().is_empty()) else {
-        return Err("data.text must be a string that is not empty".to_owned());
+    let file = match &data["attachment"] {
+        Value::Null => None,
+        given => Some(Box::new(
+            attachment::read(given)
+                .map_err(|wrong| format!("data.attachment.{} {}", wrong.field, wrong.english))?,
+        )),
+    };
+    let text = match &data["text"] {
+        Value::String(text) if !text.trim().is_empty() => text.as_str(),
+        Value::Null | Value::String(_) if file.is_some() => "",
+        _ => return Err("data.text must be a string that is not empty".to_owned()),
     };
     if text.chars().count() > TEXT_CHARS_MAX {
         return Err(format!("data.text must have at most {TEXT_CHARS_MAX} characters"));
     }
     let client_id = data.get("client_id").filter(|id| !id.is_null()).cloned();
-    Ok(Command::SendMessage { conversation: conversation(data)?, text: text.to_owned(), client_id })
+    Ok(Command::SendMessage { conversation: conversation(data)?, text: text.to_owned(), file, client_id })
 }
 
 fn conversation(data: &Value) -> Result<String, String> {
@@ -153,6 +171,7 @@ mod tests {
             Ok(Command::SendMessage {
                 conversation: "7".to_owned(),
                 text: "hi".to_owned(),
+                file: None,
                 client_id: Some(json!("c1"))
             })
         );
@@ -165,6 +184,8 @@ mod tests {
             (r#"{"type":"connect","data":{"since":{"seq":-1}}}"#, "data.since"),
             (r#"{"type":"send_message","data":{"conversation_id":7}}"#, "data.text"),
             (r#"{"type":"send_message","data":{"text":"x"}}"#, "data.conversation_id"),
+            (r#"{"type":"send_message","data":{"text":"x","attachment":{"id":"7"}}}"#, "data.attachment.id"),
+            (r#"{"type":"send_message","data":{"conversation_id":7,"attachment":null}}"#, "data.text"),
             (r#"{"type":"mark_read","data":{"conversation_id":-7}}"#, "data.conversation_id"),
             (r#"{"type":"typing","data":{"conversation_id":7}}"#, "data.typing"),
             (r#"{"type":"typing","data":{"typing":true}}"#, "data.conversation_id"),

@@ -269,11 +269,12 @@ impl Screen {
                 limit: EARLIER_MESSAGES_MAX,
             };
             let asked = me.edge.bus.ask(MESSAGES_LIST, &question, TraceContext::root()).await;
-            let stored = asked.unwrap_or_else(|error| {
+            let mut stored = asked.unwrap_or_else(|error| {
                 metrics::counter!("chasqui_edge_chats_unread_total").increment(1);
                 tracing::warn!(%error, "an agent is not shown what was written before it came");
                 v1::MessagePage::default()
             });
+            me.edge.files.addresses.give_all(&mut stored.messages);
             let mut state = me.state();
             let heard = state.handed_over.remove(&chat.conversation).unwrap_or_default();
             for event in handover::merge(&chat, stored, heard) {

@@ -1,0 +1,180 @@
+//! What a listener is asked to be. Pure.
+
+use chasqui_kit::seal::Seal;
+use chasqui_proto::v1::{ListenerEntry, ListenerFormat};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::secret::{self, SECRETS_MAX};
+use crate::fields::{FieldError, Fields};
+
+/// What a listener can hear. Who names none hears the first.
+const EVENTS: [&str; 4] = ["message.received", "message.sent", "message.status", "session.status"];
+/// The longest description, characters.
+const DESCRIPTION_LENGTH_MAX: usize = 256;
+/// Why a listener is disabled that an operator has disabled.
+const BY_OPERATOR: &str = "operator";
+
+/// What is said of a listener; what is left out stays as it is.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    events: Option<Vec<String>>,
+    format: Option<ListenerFormat>,
+    description: Option<String>,
+    secret: Option<SecretString>,
+    disabled: Option<bool>,
+}
+
+impl Wanted {
+    /// What a bot may say of itself.
+    pub(super) fn of_bot(fields: &mut Fields) -> Result<Self, FieldError> {
+        let secret = fields.text("secret")?.map(SecretString::from);
+        Ok(Self { secret, ..Self::read(fields)? })
+    }
+
+    /// What an operator may change: everything but the URL, which a listener is, and secrets, which are rotated.
+    pub(super) fn of_operator(mut fields: Fields) -> Result<Self, FieldError> {
+        let mut wanted = Self::read(&mut fields)?;
+        wanted.disabled = fields.optional_flag("disabled")?;
+        fields.end()?;
+        Ok(wanted)
+    }
+
+    fn read(fields: &mut Fields) -> Result<Self, FieldError> {
+        Ok(Self {
+            events: fields.texts("events")?.map(events).transpose()?,
+            format: fields.text("format")?.map(|name| format(&name)).transpose()?,
+            description: fields.text("description")?.map(description).transpose()?,
+            ..Self::default()
+        })
+    }
+
+    /// A listener that was not there before, with this secret.
+    pub(super) fn entry(
+        &self,
+        tenant: String,
+        id: String,
+        url: String,
+        seal: &Seal,
+        new_secret: &SecretString,
+    ) -> Result<ListenerEntry, FieldError> {
+        let format = self.format.unwrap_or(ListenerFormat::Client);
+        if let Some(given) = &self.secret {
+            secret::check(given, format, "secret")?;
+        }
+        let secret = self.secret.as_ref().unwrap_or(new_secret).expose_secret();
+        Ok(ListenerEntry {
+            tenant,
+            id,
+            url,
+            events: self.events.clone().unwrap_or_else(|| vec![EVENTS[0].to_owned()]),
+            format: format.into(),
+            sealed_secrets: vec![seal.seal(secret)],
+            description: self.description.clone().unwrap_or_default(),
+            ..ListenerEntry::default()
+        })
+    }
+
+    /// Whether it brings a secret of its own.
+    pub(super) fn has_secret(&self) -> bool {
+        self.secret.is_some()
+    }
+
+    /// The listener as it is wanted; `None` when it is so already. A bot that registers again is there again: only what
+    /// an operator disabled stays so.
+    pub(super) fn registered(
+        &self,
+        stored: &ListenerEntry,
+        seal: &Seal,
+    ) -> Result<Option<ListenerEntry>, FieldError> {
+        let mut listener = self.applied(stored, seal)?;
+        if listener.disabled && listener.disabled_reason != BY_OPERATOR {
+            (listener.disabled, listener.disabled_reason) = (false, String::new());
+        }
+        Ok((listener != *stored).then_some(listener))
+    }
+
+    /// The listener as an operator wants it.
+    pub(super) fn changed(&self, stored: &ListenerEntry, seal: &Seal) -> Result<ListenerEntry, FieldError> {
+        let mut listener = self.applied(stored, seal)?;
+        if let Some(disabled) = self.disabled {
+            listener.disabled = disabled;
+            listener.disabled_reason = if disabled { BY_OPERATOR.to_owned() } else { String::new() };
+        }
+        Ok(listener)
+    }
+
+    fn applied(&self, stored: &ListenerEntry, seal: &Seal) -> Result<ListenerEntry, FieldError> {
+        let mut listener = stored.clone();
+        if let Some(events) = &self.events
+            && !hears(&listener, events)
+        {
+            listener.events.clone_from(events);
+        }
+        if let Some(description) = &self.description {
+            listener.description.clone_from(description);
+        }
+        if let Some(format) = self.format {
+            listener.format = format.into();
+        }
+        if let Some(given) = &self.secret {
+            secret::check(given, listener.format(), "secret")?;
+            if newest(&listener, seal).is_none_or(|newest| newest.expose_secret() != given.expose_secret()) {
+                rotate(&mut listener, given, seal, false);
+            }
+        } else if listener.format != stored.format {
+            // Not every secret can sign every format.
+            let newest = newest(&listener, seal);
+            newest
+                .map_or(Ok(()), |newest| secret::check(&newest, listener.format(), "format: its secret"))?;
+        }
+        Ok(listener)
+    }
+}
+
+/// Puts a new secret in front. The one before still signs, unless it is withdrawn.
+pub(super) fn rotate(listener: &mut ListenerEntry, secret: &SecretString, seal: &Seal, withdraw: bool) {
+    if withdraw {
+        listener.sealed_secrets.clear();
+    }
+    listener.sealed_secrets.insert(0, seal.seal(secret.expose_secret()));
+    listener.sealed_secrets.truncate(SECRETS_MAX);
+}
+
+/// Whether it hears these already, in whatever order.
+fn hears(listener: &ListenerEntry, events: &[String]) -> bool {
+    let mut heard = listener.events.clone();
+    heard.sort_unstable();
+    heard == events
+}
+
+/// The secret in use; `None` where it was sealed with a key that is gone.
+fn newest(listener: &ListenerEntry, seal: &Seal) -> Option<SecretString> {
+    seal.open(listener.sealed_secrets.first()?).ok()
+}
+
+fn events(mut events: Vec<String>) -> Result<Vec<String>, FieldError> {
+    if events.is_empty() {
+        events.push(EVENTS[0].to_owned());
+    }
+    if events.iter().any(|event| !EVENTS.contains(&event.as_str())) {
+        return Err(FieldError::new("events", format!("must be a list of {}", EVENTS.join(", "))));
+    }
+    events.sort_unstable();
+    events.dedup();
+    Ok(events)
+}
+
+fn format(name: &str) -> Result<ListenerFormat, FieldError> {
+    let known = ListenerFormat::of_name(name).filter(|format| *format != ListenerFormat::Unspecified);
+    known.ok_or_else(|| FieldError::new("format", "must be client, chasqui or cloud_api"))
+}
+
+fn description(text: String) -> Result<String, FieldError> {
+    if text.chars().count() > DESCRIPTION_LENGTH_MAX {
+        return Err(FieldError::new(
+            "description",
+            format!("must have at most {DESCRIPTION_LENGTH_MAX} characters"),
+        ));
+    }
+    Ok(text)
+}

@@ -1,0 +1,7 @@
+//! The story of a message to a contact, with a scripted provider and a real broker.
+
+mod doubt;
+mod flow;
+mod refusals;
+mod routing;
+mod world;
