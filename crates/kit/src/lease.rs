@@ -24,9 +24,8 @@ use crate::{Bus, Code, error::Coded};
 const LIFETIME: Duration = Duration::from_secs(6);
 /// How often it is renewed: three times before it ends.
 const RENEW_EVERY: Duration = Duration::from_millis(1_800);
-/// How long before its end a lease that could not be renewed counts as lost, so that its holder stops before another
-/// begins.
-const LOST_BEFORE_END: Duration = Duration::from_secs(1);
+/// When a lease that could not be renewed counts as lost: before its end, so that its holder stops before another begins.
+const LOST_AFTER: Duration = Duration::from_secs(5);
 /// How a holder that gives a lease back marks it: as the bucket marks a removed key.
 const REMOVED: &str = "DEL";
 
@@ -165,7 +164,7 @@ impl Keeper {
                 () = release.cancelled() => return self.give_back().await,
                 () = tokio::time::sleep_until(next.into()) => {}
             }
-            let end = self.renewed + LIFETIME - LOST_BEFORE_END;
+            let end = self.renewed + LOST_AFTER;
             let renewal = self.renew_until_known();
             if let Ok(Ok(())) = tokio::time::timeout_at(end.into(), renewal).await {
                 continue;

@@ -116,7 +116,10 @@ mod tests {
         ]);
         assert!(problems.is_empty(), "{problems}");
         assert_eq!((config.graph.window, config.graph.messages_per_second_max), (Window::Off, 1_000));
-        assert_eq!((config.graph.statuses, config.graph.unordered), (vec![Told::Sent, Told::Delivered], true));
+        assert_eq!(
+            (config.graph.statuses, config.graph.unordered),
+            (vec![Told::Sent, Told::Delivered], true)
+        );
     }
 
     #[test]
@@ -129,7 +132,10 @@ mod tests {
             ("GRAPH__READ_AFTER_MS", "3600001"),
         ]);
         for setting in ["access_token", "qr_lifetime_ms", "graph.pair_pause_ms", "graph.read_after_ms"] {
-            assert!(problems.to_string().contains(&format!("simulator.{setting}: ")), "{setting}: {problems}");
+            assert!(
+                problems.to_string().contains(&format!("simulator.{setting}: ")),
+                "{setting}: {problems}"
+            );
         }
     }
 }

@@ -36,6 +36,13 @@ impl Program {
         Self::start(&command)
     }
 
+    /// Starts a script of `crates/e2e/clients` with Node and an environment of its own.
+    pub fn bot(script: &str, environment: &[(&str, &str)]) -> Result<Self, Error> {
+        let mut command = Command::new("node");
+        command.arg(workspace().join("crates/e2e/clients").join(script)).envs(environment.iter().copied());
+        Self::start(&command)
+    }
+
     /// Starts `command`, with the environment and directory it names.
     pub fn start(command: &Command) -> Result<Self, Error> {
         let name = format!("{command:?}");

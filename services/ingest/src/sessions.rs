@@ -136,12 +136,12 @@ impl Sessions {
         trace: TraceContext,
     ) -> Result<Session, SessionError> {
         let asked = self.bus.ask_subject(endpoint.subject, question, trace, ANSWER_WAIT).await;
-        asked.map_err(|error| match error.code() {
-            Code::NotFound => SessionError::Unknown,
-            _ => {
-                tracing::warn!(%error, subject = endpoint.subject, "the owners of sessions were asked in vain");
-                SessionError::Away
+        asked.map_err(|error| {
+            if error.code() == Code::NotFound {
+                return SessionError::Unknown;
             }
+            tracing::warn!(%error, subject = endpoint.subject, "the owners of sessions were asked in vain");
+            SessionError::Away
         })
     }
 

@@ -13,7 +13,8 @@ use crate::admission::{Caller, Proof};
 pub(crate) struct Staff {
     authenticator: Authenticator,
     directory: Directory,
-    users_are_staff: bool,
+    /// Every user of a tenant is staff.
+    everybody: bool,
 }
 
 /// Why a token does not let its bearer in.
@@ -52,7 +53,7 @@ impl Staff {
         settings.has_keys().then(|| Self {
             authenticator: Authenticator::new(settings, default_tenant.clone()),
             directory: directory.clone(),
-            users_are_staff: settings.users_are_staff,
+            everybody: settings.users_are_staff,
         })
     }
 
@@ -81,7 +82,7 @@ impl Staff {
         }
         let agent = self.directory.agent_of_user(tenant, person);
         let is_agent = agent.is_some_and(|agent| agent.status() == AgentStatus::Active);
-        let is_staff = self.users_are_staff || identity.has_staff_role || is_agent;
+        let is_staff = self.everybody || identity.has_staff_role || is_agent;
         is_staff.then_some(()).ok_or(StaffError::NotStaff)
     }
 }

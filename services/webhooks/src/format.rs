@@ -87,13 +87,13 @@ mod golden {
 
     pub(super) const WAMID: &str = "wamid.HBgNNTQ5MTEwMDAwMDAwMRUCABIYFDNBMzQ=";
 
-    fn channel() -> Option<Channel> {
-        Some(Channel {
+    fn channel() -> Channel {
+        Channel {
             kind: ChannelKind::WhatsappCloud.into(),
             id: "100000000000001".to_owned(),
             display_phone_number: "+54 911 0000-0099".to_owned(),
             account_id: "200000000000001".to_owned(),
-        })
+        }
     }
 
     fn phone() -> Alias {
@@ -111,7 +111,7 @@ mod golden {
                 name: "Contact".to_owned(),
                 ..Contact::default()
             }),
-            channel: channel(),
+            channel: Some(channel()),
             direction: Direction::In.into(),
             sender_type: SenderType::User.into(),
             r#type: MessageType::Image.into(),
@@ -137,7 +137,7 @@ mod golden {
             provider_message_id: WAMID.to_owned(),
             status: Status::Failed.into(),
             recipient: vec![phone()],
-            channel: channel(),
+            channel: Some(channel()),
             errors: vec![ProviderError {
                 code: 131_047,
                 title: "Re-engagement message".to_owned(),

@@ -21,7 +21,7 @@ pub(crate) struct Item {
 #[derive(Debug)]
 pub(crate) enum Origin {
     /// In the partition: to be acknowledged.
-    Due(consume::Delivery),
+    Due(Box<consume::Delivery>),
     /// Among what waits for the listener, at this position: to be removed.
     Parked(u64),
 }

@@ -145,7 +145,7 @@ impl Lane {
     async fn arrive(&mut self, (due, delivery): Arrival) {
         self.has_changed = true;
         let trace = TraceContext::of_nats(due.headers());
-        let item = self.item(delivery, Origin::Due(due), trace);
+        let item = self.item(delivery, Origin::Due(Box::new(due)), trace);
         self.queue.push(item);
         let has_older_elsewhere = self.lot.waiting() > 0;
         let rests = self.standing.resting_until().is_some() && self.in_flight.is_empty();
@@ -207,24 +207,22 @@ impl Lane {
     /// Takes from the lot what there is room for.
     async fn refill(&mut self) {
         while self.queue.len() < QUEUE_MAX && self.lot.waiting() > 0 {
-            match self.lot.next().await {
-                Ok(Some(waiting)) => match waiting.delivery {
-                    Some(delivery) => {
-                        let trace = TraceContext::of_nats(Some(&waiting.headers));
-                        let item = self.item(delivery, Origin::Parked(waiting.seq), trace);
-                        self.queue.push(item);
-                    }
-                    // Only our own deliveries were parked, so it was put there by hand.
-                    None => {
-                        tracing::error!(seq = waiting.seq, "what cannot be decoded is removed from a lot");
-                        if let Err(error) = self.lot.remove(waiting.seq).await {
-                            return self.pause_for_broker(&error);
-                        }
-                    }
-                },
+            let waiting = match self.lot.next().await {
+                Ok(Some(waiting)) => waiting,
                 Ok(None) => return,
                 Err(error) => return self.pause_for_broker(&error),
-            }
+            };
+            let Some(delivery) = waiting.delivery else {
+                // Only our own deliveries are parked, so it was put there by hand.
+                tracing::error!(seq = waiting.seq, "what cannot be decoded is removed from a lot");
+                if let Err(error) = self.lot.remove(waiting.seq).await {
+                    return self.pause_for_broker(&error);
+                }
+                continue;
+            };
+            let trace = TraceContext::of_nats(Some(&waiting.headers));
+            let item = self.item(delivery, Origin::Parked(waiting.seq), trace);
+            self.queue.push(item);
         }
     }
 

@@ -136,10 +136,10 @@ impl Partitions {
         let partition = Partition::new(self.office.clone(), number, stop.clone());
         let task = tokio::spawn(async move {
             // The partition's tasks end with this one.
-            match lost.run_until_cancelled(partition.run()).await {
+            match lost.run_until_cancelled(Box::pin(partition.run())).await {
                 Some(Ok(())) | None => {}
                 Some(Err(error)) => {
-                    tracing::warn!(%error, number, "a partition is given up; it is taken again")
+                    tracing::warn!(%error, number, "a partition is given up; it is taken again");
                 }
             }
         });

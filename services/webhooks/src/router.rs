@@ -49,11 +49,8 @@ impl Router {
                 Ok(Some(held)) => {
                     tracing::info!(ownership = held.ownership, "routes events to listeners");
                     let (until, lost) = (stop.child_token(), held.lost().clone());
-                    let routed = async {
-                        let routed = self.route_all(&until).await;
-                        until.cancel();
-                        routed
-                    };
+                    // Boxed: the future is large, and made once a lease.
+                    let routed = Box::pin(self.route_all(&until));
                     if let Some(Err(error)) = lost.run_until_cancelled(routed).await {
                         tracing::warn!(%error, "routing was interrupted; it goes on");
                     }

@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn a_pause_is_asked_for_in_seconds_or_as_a_date() {
         let now_ms = 1_445_412_470_500;
-        assert_eq!(retry_after(" 120 ", now_ms), Some(Duration::from_secs(120)));
+        assert_eq!(retry_after(" 120 ", now_ms), Some(Duration::from_mins(2)));
         let date = "Wed, 21 Oct 2015 07:28:00 GMT";
         assert_eq!(retry_after(date, now_ms), Some(Duration::from_millis(9_500)));
         assert_eq!(retry_after(date, now_ms + 60_000), Some(Duration::ZERO));

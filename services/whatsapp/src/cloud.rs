@@ -89,15 +89,32 @@ impl CloudApi {
     }
 
     async fn send_once(&self, outgoing: &Outgoing) -> Outcome {
-        let mut draft = match Draft::of(outgoing) {
+        let draft = match Draft::of(outgoing) {
             Ok(draft) => draft,
             Err(error) => return answer::refused_by_us(answer::INVALID_PARAMETER, &error.to_string()),
         };
         let files = draft.files();
+        let (outcome, was_remembered) = self.post(draft.clone(), &files).await;
+        if !(was_remembered && answer::is_about_media(&outcome)) {
+            return outcome;
+        }
+        // Refused, so nothing was sent: perhaps because the provider no longer has what it was given before.
         for &file in &files {
+            self.uploads.forget(file);
+        }
+        self.post(draft, &files).await.0
+    }
+
+    /// Posts a message with its files, and tells whether one of them had been uploaded before.
+    async fn post(&self, mut draft: Draft, files: &[FileId]) -> (Outcome, bool) {
+        let mut was_remembered = false;
+        for &file in files {
             match self.media_id(file).await {
-                Ok(id) => draft.put_media_id(file, &id),
-                Err(outcome) => return outcome,
+                Ok((id, remembered)) => {
+                    draft.put_media_id(file, &id);
+                    was_remembered |= remembered;
+                }
+                Err(outcome) => return (outcome, false),
             }
         }
         let posted =
@@ -107,24 +124,16 @@ impl CloudApi {
             Err(Failed::NotWritten(cause)) => Outcome::NotWritten(cause),
             Err(Failed::Unknown(cause)) => Outcome::Unknown(cause),
         };
-        if let Outcome::Refused { error, .. } = &outcome
-            && answer::is_about_media(error.code)
-        {
-            // It may be gone at the provider: whoever sends it next uploads it again.
-            for file in files {
-                self.uploads.forget(file);
-            }
-        }
-        outcome
+        (outcome, was_remembered)
     }
 
-    /// The provider's id of a file of ours, uploaded unless that was done before. Whatever goes wrong here, the message
-    /// itself was not written.
-    async fn media_id(&self, file: FileId) -> Result<String, Outcome> {
+    /// The provider's id of a file of ours, uploaded unless that was done before, and whether it was. Whatever goes wrong
+    /// here, the message itself was not written.
+    async fn media_id(&self, file: FileId) -> Result<(String, bool), Outcome> {
         let slot = self.uploads.slot(file);
         let mut known = slot.lock().await;
         if let Some(id) = known.id() {
-            return Ok(id.to_owned());
+            return Ok((id.to_owned(), true));
         }
         let form = uploads::form(&self.store, &self.number.tenant, file, &self.limits).await?;
         let path = self.own("media");
@@ -135,7 +144,7 @@ impl CloudApi {
             }
         };
         known.remember(id.clone());
-        Ok(id)
+        Ok((id, false))
     }
 
     async fn mark_read(&self, provider_message_id: &str, typing: bool) -> Result<(), ConnectorError> {
@@ -148,9 +157,10 @@ impl CloudApi {
     }
 
     async fn open(&self, media: &Media) -> Result<Fetched, ConnectorError> {
-        self.downloads.check()?;
+        let path = origin::path_of(&media.id)?;
+        let pass = self.downloads.enter().await?;
         let found = async {
-            let answered = self.graph.get(&origin::path_of(&media.id)?, &self.number.access_token).await?;
+            let answered = self.graph.get(&path, &self.number.access_token).await?;
             let file = answer::file(answer::read(&answered))?;
             let bytes_max = self.limits.of_mime_type(&file.mime_type);
             if file.size_bytes.is_some_and(|size| size > bytes_max) {
@@ -162,7 +172,7 @@ impl CloudApi {
         };
         let found = found.await;
         if matches!(found, Err(ConnectorError::Refused(_))) {
-            self.downloads.failed();
+            pass.failed();
         }
         found
     }

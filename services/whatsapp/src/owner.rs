@@ -135,7 +135,7 @@ impl Owners {
 
 /// Tries to own a session, and owns it, as long as it is wanted.
 async fn stand_for(shared: Arc<Shared>, key: SessionKey) {
-    let lease = session_lease(&key.tenant, &key.session);
+    let lease = format!("{}.{}", session_lease(&key.tenant, &key.session), shared.node);
     while shared.sessions.wants_owner(&key) {
         if shared.stop.run_until_cancelled(sleep(shared.consideration())).await.is_none() {
             break;

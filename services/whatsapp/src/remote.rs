@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use chasqui_kit::{Bus, TraceContext, request::RequestError};
 use chasqui_proto::{
     Tenant,
@@ -153,8 +152,7 @@ impl Connector for Remote {
         };
         async move {
             let answer = self.done(What::Fetch(fetch)).await?;
-            let content = Bytes::from(answer.content);
-            Ok(Fetched { mime_type: answer.mime_type, content: stream::iter([Ok(content)]).boxed() })
+            Ok(Fetched { mime_type: answer.mime_type, content: stream::iter([Ok(answer.content)]).boxed() })
         }
         .boxed()
     }

@@ -127,7 +127,7 @@ impl Requests {
         let writer = Uuid::now_v7().to_string();
         match store::write(&self.bus, key, &session, seq, &writer).await {
             Ok(seq) => {
-                self.sessions.apply(key.clone(), session.clone(), seq);
+                self.sessions.apply(key, session.clone(), seq);
                 Ok(session)
             }
             Err(WriteError::Overtaken) => Err(Error::NoOwner(key.to_string())),

@@ -1,6 +1,6 @@
 //! From `MESSAGES` into the queue of the session that each message goes through.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use async_nats::{
     HeaderMap,
@@ -17,12 +17,12 @@ use chasqui_proto::{
     subject::{self, NodeToken},
     v1::{ChannelKind, Message, ProviderError, Status},
 };
-use futures::{FutureExt, StreamExt, future};
+use futures::{StreamExt, future};
 use prost::Message as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    consumer::{ACK_PENDING_MAX, ACK_WAIT, AGAIN_PAUSE, until_open},
+    consumer::{ACK_PENDING_MAX, AGAIN_PAUSE, until_open},
     priority,
     tell::{self, Told},
 };
@@ -32,7 +32,10 @@ const BATCH_MAX: usize = 256;
 /// The replicas that take turns: only one routes, so that a conversation stays in order.
 const GROUP: &str = "routers";
 /// How long a router may be silent before another takes its turn.
-const TURN: Duration = Duration::from_secs(5);
+const TURN: Duration = Duration::from_secs(3);
+/// How long what a router took may stay unacknowledged. Shorter than a turn: the next router first gets what the one
+/// before left behind, and only then what came after it.
+const ACK_WAIT: Duration = Duration::from_secs(2);
 
 /// Through which session a message goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,12 +63,9 @@ pub(crate) async fn route(bus: Bus, resolve: impl Fn(&Message) -> Resolved, stop
         let readable = messages.filter_map(async |message| message.ok().and_then(Delivery::of));
         let mut batches = Box::pin(readable).ready_chunks(BATCH_MAX);
         while let Some(Some(batch)) = stop.run_until_cancelled(batches.next()).await {
-            route_batch(&bus, &resolve, batch).await;
+            route_batch(&bus, &resolve, batch, &stop).await;
         }
         if stop.is_cancelled() {
-            while let Some(Some(batch)) = batches.next().now_or_never() {
-                future::join_all(batch.iter().map(|delivery| delivery.again(Duration::ZERO))).await;
-            }
             return;
         }
     }
@@ -88,28 +88,47 @@ async fn open(bus: &Bus) -> Result<PullConsumer, impl std::error::Error> {
 }
 
 /// Routes what was read together: conversations beside each other, each in order.
-async fn route_batch(bus: &Bus, resolve: &impl Fn(&Message) -> Resolved, batch: Vec<Delivery>) {
-    let mut conversations: std::collections::HashMap<String, Vec<Delivery>> =
-        std::collections::HashMap::new();
+async fn route_batch(
+    bus: &Bus,
+    resolve: &impl Fn(&Message) -> Resolved,
+    batch: Vec<Delivery>,
+    stop: &CancellationToken,
+) {
+    let mut conversations: HashMap<String, Vec<Delivery>> = HashMap::new();
     for delivery in batch {
         conversations.entry(delivery.subject().to_owned()).or_default().push(delivery);
     }
     future::join_all(conversations.into_values().map(|deliveries| async move {
-        let mut failed = false;
         for delivery in deliveries {
-            // What comes after one that has to come again comes again too, or it would overtake it.
-            failed = failed || !route_one(bus, resolve, &delivery).await;
-            if failed {
-                delivery.again(AGAIN_PAUSE).await;
+            if stop.run_until_cancelled(route_surely(bus, resolve, &delivery)).await.is_none() {
+                // It comes again, and what follows it must not overtake it.
+                break;
             }
         }
     }))
     .await;
 }
 
-/// Whether it is done with the message.
-async fn route_one(bus: &Bus, resolve: &impl Fn(&Message) -> Resolved, delivery: &Delivery) -> bool {
-    let routed = match read(delivery) {
+/// Tries until the broker takes it: nothing of the conversation may overtake it.
+async fn route_surely(bus: &Bus, resolve: &impl Fn(&Message) -> Resolved, delivery: &Delivery) {
+    loop {
+        match route_one(bus, resolve, delivery).await {
+            Ok(()) => return,
+            Err(error) => {
+                tracing::warn!(%error, seq = delivery.seq, "a message was not routed; trying again");
+            }
+        }
+        tokio::time::sleep(AGAIN_PAUSE).await;
+        delivery.hold().await;
+    }
+}
+
+async fn route_one(
+    bus: &Bus,
+    resolve: &impl Fn(&Message) -> Resolved,
+    delivery: &Delivery,
+) -> Result<(), PublishError> {
+    match read(delivery) {
         Err(error) => bury(bus, delivery, "undecodable", &error).await,
         Ok((message, conversation)) => match resolve(&message) {
             Resolved::NotOurs => {
@@ -118,14 +137,15 @@ async fn route_one(bus: &Bus, resolve: &impl Fn(&Message) -> Resolved, delivery:
             }
             Resolved::Unknown => refuse(bus, delivery, &message, &conversation).await,
             Resolved::Session { tenant, session, kind: _ } => {
-                forward(bus, delivery, &message, (&tenant, &session, &conversation)).await
+                match forward(bus, delivery, &message, (&tenant, &session, &conversation)).await {
+                    Err(error @ PublishError::TooLarge) => {
+                        bury(bus, delivery, "too_large", &error.to_string()).await
+                    }
+                    routed => routed,
+                }
             }
         },
-    };
-    if let Err(error) = &routed {
-        tracing::warn!(%error, seq = delivery.seq, "a message was not routed; it comes again");
     }
-    routed.is_ok()
 }
 
 fn read(delivery: &Delivery) -> Result<(Message, ConversationToken), String> {

@@ -53,15 +53,16 @@ pub async fn run(config: Config, platform: Platform, stop: CancellationToken) ->
     let requests = Requests::new(bus, &sessions, owners.media());
     let reading = Reading::open(bus, &sessions, &requests).await?;
     let responder = requests.answer(stop.clone()).await?;
-    let typing = reading.clone().follow_typing(owners.clone(), stop.clone());
-    let files = media::run(bus.clone(), owners.media().clone(), stop.clone());
-    tracing::info!(node = %platform.node, "whatsapp is ready");
+    let typing = ending(reading.clone().follow_typing(owners.clone(), stop.clone()), &stop);
+    let files = ending(media::run(bus.clone(), owners.media().clone(), stop.clone()), &stop);
     let shared = shared_work(&platform, &reading, has_fallback, &stop);
+    tracing::info!(node = %platform.node, "whatsapp is ready");
+    // Boxed: together they are larger than a stack should hold.
     let (typing, files, (), (), (), ()) = tokio::join!(
-        ending(typing, &stop),
-        ending(files, &stop),
-        shared,
-        owners.run(),
+        Box::pin(typing),
+        Box::pin(files),
+        Box::pin(shared),
+        Box::pin(owners.run()),
         responder.stopped(),
         report_health(bus, health, &stop)
     );

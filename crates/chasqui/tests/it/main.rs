@@ -7,7 +7,11 @@ mod open_files;
 mod tools;
 mod up;
 
-use std::{process::Command, time::Duration};
+use std::{
+    io::Write,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use chasqui_kit::{Bus, bus::NatsConfig};
 use chasqui_testkit::{NatsServer, Program};
@@ -26,9 +30,20 @@ fn command(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
 
 /// What a tool prints and exits with.
 async fn output(arguments: &[&str], variables: &[(&str, &str)]) -> (i32, String, String) {
-    let mut command = command(arguments, variables);
-    let ended = tokio::task::spawn_blocking(move || command.output()).await.expect("the tool is waited for");
-    let ended = ended.expect("the binary starts");
+    output_of(arguments, variables, "").await
+}
+
+/// The same of a tool that is told something on standard input.
+async fn output_of(arguments: &[&str], variables: &[(&str, &str)], input: &str) -> (i32, String, String) {
+    let (mut command, input) = (command(arguments, variables), input.to_owned());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let run = move || {
+        let mut tool = command.spawn().expect("the binary starts");
+        // A tool that does not read closes the pipe.
+        let _ = tool.stdin.take().expect("it is piped").write_all(input.as_bytes());
+        tool.wait_with_output().expect("the tool ends")
+    };
+    let ended = tokio::task::spawn_blocking(run).await.expect("the tool is waited for");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (ended.status.code().unwrap_or(-1), text(&ended.stdout), text(&ended.stderr))
 }

@@ -18,5 +18,6 @@ mod services_stopped;
 mod storm;
 mod systems;
 mod tenants;
+mod whatsapp;
 mod widgets;
 mod world;

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use crate::world::{Cluster, DEADLINE, Meta, NUMBER, Shown, Staff};
 
 const CONTACT: &str = "5491100000101";
-const LUIS: &str = "AR.13491208655302741918";
-const EVA: &str = "5491100000102";
-const IDA: &str = "5491100000103";
+const WITHOUT_NUMBER: &str = "AR.13491208655302741918";
+const SECOND: &str = "5491100000102";
+const THIRD: &str = "5491100000103";
 
 /// Consoles at all three edges.
 async fn staff_everywhere(cluster: &Cluster) -> [Staff; 3] {
@@ -35,7 +35,7 @@ fn texts(messages: &[Value], member: &str) -> Vec<String> {
 async fn crm_01_every_type_of_message_is_shown_once_in_order_on_every_edge_and_stored() {
     let cluster = Cluster::shared().await;
     let (meta, staff) = (Meta::new(&cluster), staff_everywhere(&cluster).await);
-    for from in [CONTACT, LUIS] {
+    for from in [CONTACT, WITHOUT_NUMBER] {
         let (types, wamids) = deliver_every_type(&meta, from).await;
         let last = format!("the last of {from}");
         let last_wamid = meta.text(from, &last).await;
@@ -64,7 +64,7 @@ async fn crm_17_a_message_is_followed_by_its_conversation_and_the_counters() {
     let (meta, [staff, ..]) = (Meta::new(&cluster), staff_everywhere(&cluster).await);
     let counted_before = staff.frames("stats_updated").last().map_or(0, messages_in);
     for text in ["hola", "¿están?", "¿hay alguien?"] {
-        meta.text(EVA, text).await;
+        meta.text(SECOND, text).await;
     }
     // Two persistences may store the third before the second.
     let is_whole = |frame: &Value| {
@@ -81,7 +81,7 @@ async fn crm_17_a_message_is_followed_by_its_conversation_and_the_counters() {
     staff.sees("the counters follow", counted).await;
     for edge in 0..3 {
         let listed = cluster.conversations(edge).await;
-        let listed = listed.iter().find(|listed| listed["contact_phone"] == EVA).expect("it is stored");
+        let listed = listed.iter().find(|listed| listed["contact_phone"] == SECOND).expect("it is stored");
         for member in ["id", "uuid", "unread_count", "last_message", "last_message_at", "contact_name"] {
             assert_eq!(listed[member], shown[member], "{member} at edge {edge}");
         }
@@ -99,12 +99,12 @@ async fn crm_17_a_message_is_followed_by_its_conversation_and_the_counters() {
 async fn crm_02_a_status_reaches_every_edge_and_what_is_stored_only_moves_up() {
     let cluster = Cluster::shared().await;
     let (meta, staff) = (Meta::new(&cluster), staff_everywhere(&cluster).await);
-    let wamid = meta.text(IDA, "con estado").await;
+    let wamid = meta.text(THIRD, "con estado").await;
     for status in ["sent", "read", "delivered"] {
-        let status = payload::status(&wamid, IDA, status);
+        let status = payload::status(&wamid, THIRD, status);
         meta.deliver(&payload::status_webhook(NUMBER, &[status])).await;
     }
-    let stored = cluster.stored(0, IDA, 1).await;
+    let stored = cluster.stored(0, THIRD, 1).await;
     let (id, conversation) = (stored[0]["id"].clone(), stored[0]["conversation_id"].clone());
     for console in &staff {
         let claim = "the last status is shown";
@@ -116,7 +116,7 @@ async fn crm_02_a_status_reaches_every_edge_and_what_is_stored_only_moves_up() {
         let shown = console.sees(claim, is_last).await;
         assert_eq!(shown["conversation_id"], conversation);
     }
-    meta.text(IDA, "después").await;
+    meta.text(THIRD, "después").await;
     for console in &staff {
         console.messages_until("después").await;
         let shown = console.frames("message_status_updated");
@@ -124,9 +124,9 @@ async fn crm_02_a_status_reaches_every_edge_and_what_is_stored_only_moves_up() {
         let shown: Vec<&str> = shown.map(|frame| frame["data"]["status"].as_str().unwrap()).collect();
         assert_eq!(shown, ["sent", "read"], "a status that comes late is no step back");
     }
-    cluster.stored(1, IDA, 2).await;
+    cluster.stored(1, THIRD, 2).await;
     wait_for(DEADLINE, "the highest status is stored", async || {
-        (cluster.messages(2, IDA).await[0]["status"] == "read").then_some(())
+        (cluster.messages(2, THIRD).await[0]["status"] == "read").then_some(())
     })
     .await;
 }

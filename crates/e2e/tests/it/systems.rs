@@ -4,4 +4,5 @@
 mod beneficiate;
 mod condorito;
 mod konecte;
+mod shared_client;
 mod whatsapp_web;

@@ -7,6 +7,7 @@ mod consume;
 mod door;
 mod lease;
 mod serve;
+mod streams;
 
 use std::time::Duration;
 

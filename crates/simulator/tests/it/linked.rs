@@ -84,6 +84,10 @@ async fn a_message_that_is_sent_twice_reaches_the_contact_once_and_its_statuses_
             (&first.provider_id, "theirs")
         );
     }
+    simulator.delete("/graph/messages").await?;
+    assert_eq!(owner.command(1, Command::Send(message(id, "buen día"))).await?, first);
+    let shown = simulator.get(&format!("/phones/{CONTACT}/messages")).await?;
+    assert_eq!(shown["messages"], json!([]), "whatever became of the records");
     simulator.stop().await
 }
 
@@ -147,13 +151,28 @@ async fn an_owner_that_was_superseded_is_not_obeyed() -> Result<()> {
 }
 
 #[tokio::test]
-async fn wab_29_an_event_is_told_until_it_is_taken_and_a_qr_is_renewed() -> Result<()> {
+async fn an_event_is_told_until_the_owner_has_taken_it() -> Result<()> {
+    let (mut owner, simulator) = Owner::start(Config::default()).await?;
+    owner.start_session(1).await?;
+    let (Event::Qr(lost), _) = owner.untaken_event().await? else { anyhow::bail!("no QR") };
+    assert_eq!(simulator.get("/linked/u1/main").await?["told"], false);
+    let Event::Qr(again) = owner.event().await? else { anyhow::bail!("no QR") };
+    assert_eq!(lost, again);
+    chasqui_testkit::wait_for(SOON, "the connector knows that it was taken", async || {
+        let state = simulator.get("/linked/u1/main").await.ok()?;
+        (state["told"] == true).then_some(())
+    })
+    .await;
+    simulator.stop().await
+}
+
+#[tokio::test]
+async fn wab_29_a_qr_is_renewed_until_the_connector_gives_up() -> Result<()> {
     let (mut owner, simulator) = Owner::start(Config { qr_lifetime_ms: 1_500, ..Config::default() }).await?;
     owner.start_session(1).await?;
     let (Event::Qr(first), _) = owner.untaken_event().await? else { anyhow::bail!("no QR") };
     let expires_at_ms = simulator.get("/linked/u1/main").await?["qr_expires_at_ms"].clone();
     assert_eq!((json!(first.expires_at_ms), first.code.is_empty()), (expires_at_ms, false));
-    assert_eq!(simulator.get("/linked/u1/main").await?["told"], false);
     let mut codes = vec![first.code];
     while codes.len() < 5 {
         let Event::Qr(next) = owner.event().await? else { anyhow::bail!("no QR") };

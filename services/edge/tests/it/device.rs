@@ -1,6 +1,9 @@
 //! The owner of a WhatsApp number with the real `socket.io-client`; the test owns the numbers and the database.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use chasqui_kit::{Bus, Code, Coded, TraceContext, publish::Fact, serve::Responder};
 use chasqui_proto::{
@@ -9,6 +12,7 @@ use chasqui_proto::{
     subject::{self, NodeToken},
     v1::{self, SessionStatus},
 };
+use chasqui_testkit::wait_for;
 use futures::StreamExt;
 use prost::Message as _;
 use reqwest::StatusCode;
@@ -39,6 +43,8 @@ impl Coded for NotFound {
 struct Numbers {
     bus: Bus,
     status: Arc<Mutex<SessionStatus>>,
+    /// How often a session was opened.
+    opened: Arc<AtomicUsize>,
     _responder: Arc<Responder>,
 }
 
@@ -48,11 +54,13 @@ impl Numbers {
             Responder::start(&world.bus, WHATSAPP, "played by the test", CancellationToken::new());
         let responder = Arc::new(responder.await.unwrap());
         let status = Arc::new(Mutex::new(SessionStatus::Starting));
-        let numbers = Self { bus: world.bus.clone(), status, _responder: responder.clone() };
-        let status = numbers.status.clone();
+        let opened = Arc::default();
+        let numbers = Self { bus: world.bus.clone(), status, opened, _responder: responder.clone() };
+        let (status, opened) = (numbers.status.clone(), numbers.opened.clone());
         let open = move |question: v1::OpenSession, _| {
             assert_eq!(question.session, "main");
             let status = *status.lock().unwrap();
+            opened.fetch_add(1, Ordering::Relaxed);
             std::future::ready(Ok::<_, NotFound>(session(&question.tenant, status, 1)))
         };
         responder.endpoint(SESSIONS_OPEN, open).await.unwrap();
@@ -147,6 +155,11 @@ async fn wab_14_wab_23_from_join_to_the_closed_session() {
     let numbers = Numbers::start(&world).await;
     let mut client = front_end(&node).await;
     emit(&mut client, "get-qr", &json!({ "token": jwt(&json!({ "id": "u1" })) }));
+    // Answered before there is a QR: it comes as an event, once.
+    wait_for(DEADLINE, "the session is opened", async || {
+        (numbers.opened.load(Ordering::Relaxed) > 0).then_some(())
+    })
+    .await;
     // The QR of another account is not for this one.
     numbers.tell("user-u2", SessionStatus::Connected, 1).await;
     numbers.tell("user-u1", SessionStatus::ScanQr, 2).await;

@@ -40,7 +40,7 @@ const FILENAME_LENGTH_MAX: usize = 240;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UploadError {
     #[error("the body must be a form (multipart/form-data): {0}")]
-    Form(#[from] multer::Error),
+    Form(#[source] multer::Error),
     #[error("file is needed")]
     NoFile,
     #[error("only one file can be uploaded at a time")]
@@ -56,6 +56,16 @@ pub(super) enum UploadError {
 impl Coded for UploadError {
     fn code(&self) -> Code {
         Code::InvalidInput
+    }
+}
+
+impl From<multer::Error> for UploadError {
+    fn from(error: multer::Error) -> Self {
+        match error {
+            // The reader of forms says only that what it reads from failed.
+            multer::Error::StreamReadFailed(_) => Self::Incomplete,
+            error => Self::Form(error),
+        }
     }
 }
 

@@ -103,7 +103,8 @@ impl Listeners {
             return Err(MachineError::TooManyListeners(LISTENERS_MAX));
         }
         let (made, has_secret) = (secret::new(), wanted.has_secret());
-        let new = wanted.entry(tenant.to_string(), id, url.to_owned(), seal, &made)?;
+        let (tenant, url) = (tenant.to_string(), url.to_owned());
+        let new = wanted.entry(ListenerEntry { tenant, id, url, ..ListenerEntry::default() }, seal, &made)?;
         let stored = self.put(new.clone(), true, trace).await?;
         if stored.sealed_secrets == new.sealed_secrets {
             count("registered");

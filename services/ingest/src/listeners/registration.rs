@@ -48,12 +48,11 @@ impl Wanted {
         })
     }
 
-    /// A listener that was not there before, with this secret.
+    /// A listener that was not there before, of whom only tenant, id and URL are known, with this secret unless it brings
+    /// its own.
     pub(super) fn entry(
         &self,
-        tenant: String,
-        id: String,
-        url: String,
+        bare: ListenerEntry,
         seal: &Seal,
         new_secret: &SecretString,
     ) -> Result<ListenerEntry, FieldError> {
@@ -63,14 +62,11 @@ impl Wanted {
         }
         let secret = self.secret.as_ref().unwrap_or(new_secret).expose_secret();
         Ok(ListenerEntry {
-            tenant,
-            id,
-            url,
             events: self.events.clone().unwrap_or_else(|| vec![EVENTS[0].to_owned()]),
             format: format.into(),
             sealed_secrets: vec![seal.seal(secret)],
             description: self.description.clone().unwrap_or_default(),
-            ..ListenerEntry::default()
+            ..bare
         })
     }
 

@@ -31,6 +31,13 @@ pub(super) struct Order {
     is_answer: bool,
 }
 
+/// Where a message goes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Way<'a> {
+    pub(super) conversation: &'a ConversationToken,
+    pub(super) session: &'a Session,
+}
+
 impl Order {
     /// Reads a body: `to` and `message`, or `to`, `type` and the content of that type as the Cloud API has it. What else
     /// stands there is passed over: clients of the original send more.
@@ -61,15 +68,8 @@ impl Order {
         self.content.kind().name()
     }
 
-    /// The message, through a session, written by a caller.
-    pub(super) fn message(
-        self,
-        id: MessageId,
-        conversation: &ConversationToken,
-        session: &Session,
-        caller: &Caller,
-        now_ms: i64,
-    ) -> Message {
+    /// The message, on its way, written by a caller.
+    pub(super) fn message(self, id: MessageId, way: Way<'_>, caller: &Caller, now_ms: i64) -> Message {
         let (sender_type, sender_id) = caller.sender();
         // Whoever knows better says so: a machine that sends out of the blue is not answering anybody.
         let is_answer = self.is_answer || sender_type == SenderType::Agent;
@@ -77,9 +77,9 @@ impl Order {
         self.content.fill(Message {
             id: id.to_string(),
             tenant: caller.tenant.to_string(),
-            conversation: conversation.to_string(),
+            conversation: way.conversation.to_string(),
             contact: Some(Contact { aliases: vec![self.to], ..Contact::default() }),
-            channel: Some(sessions::channel(&session.id)),
+            channel: Some(sessions::channel(&way.session.id)),
             direction: Direction::Out.into(),
             sender_type: sender_type.into(),
             sender_id,
@@ -182,7 +182,12 @@ mod tests {
         let conversation = ConversationToken::of(&order.to);
         let session = Session { id: "haby".into(), ..Session::default() };
         let caller = Caller { tenant: tenant(), by };
-        order.message(MessageId::now(), &conversation, &session, &caller, 1_000)
+        order.message(
+            MessageId::now(),
+            Way { conversation: &conversation, session: &session },
+            &caller,
+            1_000,
+        )
     }
 
     fn refused(body: &Value, field: &str) {

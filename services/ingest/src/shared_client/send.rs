@@ -11,7 +11,10 @@ use chasqui_kit::{TraceContext, clock};
 use chasqui_proto::v1::{Message, Session};
 use serde_json::json;
 
-use super::{SharedClient, order::Order};
+use super::{
+    SharedClient,
+    order::{Order, Way},
+};
 use crate::{
     idempotency,
     machine::{self, MachineError, answer},
@@ -58,7 +61,8 @@ async fn take(
     let found = client.publication.addresses().conversation(&caller.tenant, &order.to).await;
     let conversation = found.map_err(PublicationError::from)?;
     let kind = order.kind();
-    let message = order.message(id, &conversation, &session, &caller, clock::now_ms());
+    let message =
+        order.message(id, Way { conversation: &conversation, session: &session }, &caller, clock::now_ms());
     let stored = client.publication.publish_out(&message, trace).await?;
     let (priority, result) =
         (message.priority().name(), if stored.duplicate { "duplicate" } else { "stored" });

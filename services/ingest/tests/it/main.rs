@@ -7,6 +7,7 @@ mod directory;
 mod docs;
 mod health;
 mod listeners;
+mod operators;
 mod shared_client;
 mod webhook;
 mod whatsapp;

@@ -144,7 +144,6 @@ fn rebuilt(told: &Told<'_>, message: &Message) -> Value {
 fn content(told: &Told<'_>, message: &Message) -> Value {
     let context = message.context.as_ref();
     match message.r#type() {
-        MessageType::Text => json!({ "body": message.text }),
         MessageType::Image
         | MessageType::Audio
         | MessageType::Video
@@ -172,6 +171,7 @@ fn content(told: &Told<'_>, message: &Message) -> Value {
             .choice
             .as_ref()
             .map_or(Value::Null, |choice| json!({ "payload": choice.id, "text": choice.title })),
+        // A text, and whatever has no form of its own here.
         _ => json!({ "body": message.text }),
     }
 }

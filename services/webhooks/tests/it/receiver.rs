@@ -114,6 +114,15 @@ impl Receiver {
         desk.taken.iter().filter(|received| received.listener == listener).cloned().collect()
     }
 
+    /// How many events came for each listener.
+    pub(crate) fn counts(&self) -> HashMap<String, usize> {
+        let mut counts = HashMap::new();
+        for received in &self.desk.lock().unwrap().received {
+            *counts.entry(received.listener.clone()).or_default() += 1;
+        }
+        counts
+    }
+
     /// How many requests wait for an answer that never comes.
     pub(crate) fn hanging(&self) -> usize {
         self.desk.lock().unwrap().hanging

@@ -46,10 +46,9 @@ impl fmt::Display for Read {
 impl From<Read> for ConnectorError {
     fn from(read: Read) -> Self {
         match read {
+            Read::Refused(error, ..=428 | 430..=499) => Self::Refused(error),
             // Theirs to mend, or ours to wait for: the same question will do later.
-            Read::Refused(_, 429 | 500..) => Self::Away(read.to_string()),
-            Read::Refused(error, _) => Self::Refused(error),
-            Read::Json(_) | Read::Odd(_) => Self::Away(read.to_string()),
+            later => Self::Away(later.to_string()),
         }
     }
 }
@@ -128,9 +127,10 @@ pub(super) fn refused_by_us(code: i64, message: &str) -> Outcome {
     Outcome::Refused { error, http_status: 0, retry_after: None }
 }
 
-/// Whether an error may mean that a file which was uploaded before is gone.
-pub(super) fn is_about_media(code: i64) -> bool {
-    [INVALID_PARAMETER, NO_OBJECT, MEDIA_DOWNLOAD, MEDIA_UPLOAD].contains(&code)
+/// Whether it may be that a file which was uploaded before is gone.
+pub(super) fn is_about_media(outcome: &Outcome) -> bool {
+    let codes = [INVALID_PARAMETER, NO_OBJECT, MEDIA_DOWNLOAD, MEDIA_UPLOAD];
+    matches!(outcome, Outcome::Refused { error, .. } if codes.contains(&error.code))
 }
 
 fn id(value: &Value) -> Option<String> {
@@ -202,8 +202,8 @@ mod tests {
 
     #[test]
     fn an_error_is_told_as_the_provider_tells_it() {
-        let body = r##"{"error":{"message":"(#130429) Rate limit hit","type":"OAuthException","code":130429,
-            "error_data":{"messaging_product":"whatsapp","details":"Too many messages"},"fbtrace_id":"x"}}"##;
+        let body = r#"{"error":{"message":"(#130429) Rate limit hit","type":"OAuthException","code":130429,
+            "error_data":{"messaging_product":"whatsapp","details":"Too many messages"},"fbtrace_id":"x"}}"#;
         let answered = Answered { retry_after: Some(Duration::from_secs(7)), ..answered(429, body) };
         let error = ProviderError {
             code: 130_429,

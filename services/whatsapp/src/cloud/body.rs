@@ -28,7 +28,7 @@ pub(super) struct Unsendable {
 }
 
 /// A body that may still name files of ours, which the provider does not know.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Draft(Map<String, Value>);
 
 impl Draft {

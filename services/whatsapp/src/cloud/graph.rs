@@ -27,14 +27,14 @@ use crate::connector::ConnectorError;
 /// The most bytes of an answer that are read; the largest that are known stay under a tenth of it.
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
 /// How long uploading a file may take: 100 MiB at 3 Mbit/s.
-const UPLOAD_WAIT: Duration = Duration::from_secs(300);
+const UPLOAD_WAIT: Duration = Duration::from_mins(5);
 /// How long nothing may come of a file that is downloaded.
 const STALL_WAIT: Duration = Duration::from_secs(30);
 /// How long a connection is kept for the next request: shorter than servers keep it, since a request on a connection
 /// that is being closed has an unknown end.
 const IDLE_WAIT: Duration = Duration::from_secs(20);
 /// The longest pause that an answer may ask for.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
+const RETRY_AFTER_MAX: Duration = Duration::from_hours(24);
 /// Who asks.
 const USER_AGENT: &str = concat!("chasqui/", env!("CARGO_PKG_VERSION"));
 
@@ -211,11 +211,11 @@ fn authorised(request: RequestBuilder, token: &SecretString) -> RequestBuilder {
 }
 
 fn pieces(response: Response, bytes_max: u64) -> BoxStream<'static, Result<Bytes, ConnectorError>> {
-    let unfolded = stream::try_unfold((response, bytes_max), |(mut response, left)| async move {
+    let unfolded = stream::try_unfold((response, bytes_max), move |(mut response, left)| async move {
         let read = timeout(STALL_WAIT, response.chunk()).await.map_err(|_| stalled(STALL_WAIT))?;
         let Some(piece) = read.map_err(|error| ConnectorError::Away(told(&error)))? else { return Ok(None) };
-        // Whoever keeps it refuses it with the limit's own number; here it only ends.
-        Ok(left.checked_sub(piece.len() as u64).map(|left| (piece, (response, left))))
+        let left = left.checked_sub(piece.len() as u64).ok_or(ConnectorError::TooLarge(bytes_max))?;
+        Ok(Some((piece, (response, left))))
     });
     unfolded.boxed()
 }

@@ -23,9 +23,9 @@ pub(super) fn trusted(address: &str, graph: &Url) -> Result<Url, ConnectorError>
     let url = Url::parse(address).map_err(|_| untrusted())?;
     let host = url.host_str().unwrap_or_default();
     let is_under =
-        |meta: &&str| host == *meta || host.strip_suffix(*meta).is_some_and(|under| under.ends_with('.'));
+        |meta: &str| host == meta || host.strip_suffix(meta).is_some_and(|under| under.ends_with('.'));
     let is_meta =
-        url.scheme() == "https" && url.port().is_none() && META_HOSTS.iter().any(|meta| is_under(&meta));
+        url.scheme() == "https" && url.port().is_none() && META_HOSTS.iter().any(|meta| is_under(meta));
     let has_user = !url.username().is_empty() || url.password().is_some();
     let is_trusted = (is_meta || url.origin() == graph.origin()) && !has_user;
     if is_trusted { Ok(url) } else { Err(untrusted()) }

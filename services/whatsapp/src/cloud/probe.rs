@@ -13,7 +13,7 @@ use super::{
 };
 
 /// The pause while all is well, and the longest while it is not.
-const PAUSE_MAX: Duration = Duration::from_secs(300);
+const PAUSE_MAX: Duration = Duration::from_mins(5);
 /// The pause after the first failure; each further one doubles it.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 

@@ -20,7 +20,7 @@ use crate::connector::Outcome;
 /// How many files are remembered for a number; more than a number sends different ones in a day.
 const REMEMBERED_MAX: usize = 1_000;
 /// How long an id is good: WhatsApp keeps a file for 30 days.
-const LIFETIME: Duration = Duration::from_secs(29 * 24 * 3600);
+const LIFETIME: Duration = Duration::from_hours(29 * 24);
 /// The name of a file that has none: the provider refuses a part without.
 const NAMELESS: &str = "file";
 

@@ -24,13 +24,13 @@ const BATCH_MAX: usize = 128;
 /// How many messages may be unacknowledged over all replicas, those that wait for their next attempt included.
 const ACK_PENDING_MAX: usize = 2_000;
 /// How long a message may stay unacknowledged; prolonged while its file is on its way.
-const ACK_WAIT: Duration = Duration::from_secs(60);
+const ACK_WAIT: Duration = Duration::from_mins(1);
 /// How often a file is tried before it is left to whoever asks for it: about an hour with the pauses between.
-const ATTEMPTS_MAX: u64 = 14;
+const ATTEMPTS_MAX: u64 = 15;
 /// The pause after the first attempt; each further one doubles it.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 /// The longest pause.
-const PAUSE_MAX: Duration = Duration::from_secs(600);
+const PAUSE_MAX: Duration = Duration::from_mins(10);
 
 /// Brings files until stopped.
 pub(crate) async fn run(bus: Bus, store: MediaStore, stop: CancellationToken) -> Result<(), ConsumeError> {

@@ -13,7 +13,7 @@ use chasqui_proto::{
 use super::FetchError;
 
 /// How long the owner may take: as long as downloading 100 MiB at 7 Mbit/s does.
-const OWNER_WAIT: Duration = Duration::from_secs(120);
+const OWNER_WAIT: Duration = Duration::from_mins(2);
 
 /// A file of the provider in the media store: as it is there, or brought by the owner of its session.
 pub(crate) async fn request(

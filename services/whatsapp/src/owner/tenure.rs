@@ -211,8 +211,11 @@ impl Tenure<'_> {
                 Some(halt) = halts.recv() => self.halt(halt),
                 () = sleep_until(wake.into()) => self.machine.tick(now_ms()),
                 _ = directory.changed() => {
-                    let now = self.shared.sessions.number(self.key);
-                    if now != number || !self.shared.sessions.wants_owner(self.key) {
+                    if !self.shared.sessions.wants_owner(self.key) {
+                        self.machine.suspend(now_ms());
+                        return self.settle().await;
+                    }
+                    if self.shared.sessions.number(self.key) != number {
                         // The next owner begins with what the directory says now.
                         return Ok(());
                     }
@@ -336,7 +339,7 @@ impl Tenure<'_> {
         match store::write(&self.shared.bus, self.key, &session, self.stored.0, &writer).await {
             Ok(seq) => {
                 (self.stored, self.store_again) = ((seq, session.version), None);
-                self.shared.sessions.apply(self.key.clone(), session, seq);
+                self.shared.sessions.apply(self.key, session, seq);
                 Ok(())
             }
             Err(WriteError::Overtaken) => self.catch_up().await,

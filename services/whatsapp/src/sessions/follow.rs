@@ -78,12 +78,10 @@ impl Sessions {
     fn take(&self, name: &str, payload: &[u8], seq: u64) {
         let parts = subject::parse(name);
         let key = parts.and_then(|parts| SessionKey::parse(parts.tenant, parts.key).ok());
-        match (key, Session::decode(payload)) {
-            (Some(key), Ok(session)) => self.apply(key, session, seq),
-            _ => tracing::warn!(
-                subject = name,
-                "the state of a session cannot be read; the one before it stays"
-            ),
+        if let (Some(key), Ok(session)) = (key, Session::decode(payload)) {
+            self.apply(&key, session, seq);
+        } else {
+            tracing::warn!(subject = name, "the state of a session cannot be read; the one before it stays");
         }
     }
 }

@@ -18,6 +18,8 @@ const QR_LIFETIME_MS_MAX: i64 = 3 * 60 * 1_000;
 const TAKEOVER_GRACE_MS: i64 = 10_000;
 /// How long a session has stood before a failure counts as the first again, milliseconds.
 const STEADY_MS: i64 = 60 * 60 * 1_000;
+/// Why a number is stopped that somebody closed: it stays so until somebody opens it.
+const CLOSED: &str = "closed";
 /// The most characters of a reason, and digits of a phone.
 const REASON_CHARS_MAX: usize = 200;
 const PHONE_DIGITS_MAX: usize = 20;
@@ -117,10 +119,10 @@ impl Machine {
                 (machine.qrs, machine.deadline_ms) = (1, Some(machine.session.qr_expires_at_ms));
             }
             SessionStatus::Reconnecting => machine.deadline_ms = Some(now_ms + limits.session_timeout_ms),
-            SessionStatus::Stopped | SessionStatus::LoggedOut => machine.run = Run::Off,
             // Once it was connected, it comes back by itself.
             SessionStatus::Failed if is_cloud || !machine.session.phone.is_empty() => {}
-            SessionStatus::Failed => machine.run = Run::Off,
+            SessionStatus::Failed | SessionStatus::LoggedOut => machine.run = Run::Off,
+            SessionStatus::Stopped if machine.session.reason == CLOSED => machine.run = Run::Off,
             _ => machine.start(now_ms),
         }
         machine
@@ -160,10 +162,17 @@ impl Machine {
     /// Somebody wants it ended. The caller has told the provider.
     pub(crate) fn close(&mut self, now_ms: i64) {
         if self.is_cloud {
-            self.turn(SessionStatus::Stopped, "closed", now_ms);
+            self.turn(SessionStatus::Stopped, CLOSED, now_ms);
         } else {
             self.log_out("", now_ms);
         }
+        (self.run, self.deadline_ms) = (Run::Off, None);
+    }
+
+    /// The directory knows it no longer, or its tenant is suspended. It begins again once that is over.
+    pub(crate) fn suspend(&mut self, now_ms: i64) {
+        let status = if self.is_cloud { SessionStatus::Stopped } else { SessionStatus::Reconnecting };
+        self.turn(status, "suspended", now_ms);
         (self.run, self.deadline_ms) = (Run::Off, None);
     }
 

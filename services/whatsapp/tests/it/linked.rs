@@ -1,7 +1,7 @@
 //! A connector of linked devices, played by the test over NATS.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -56,13 +56,17 @@ impl Linked {
 
     /// Looks at what it was asked.
     pub(crate) fn seen<T>(&self, look: impl FnOnce(&Seen) -> T) -> T {
-        look(&self.seen.lock().expect("nobody panics with it"))
+        look(&locked(&self.seen))
     }
 
     /// Ends it as a crash does.
     pub(crate) fn kill(self) {
         self.life.abort();
     }
+}
+
+fn locked(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+    seen.lock().expect("no holder of this lock panics")
 }
 
 async fn tell(bus: &Bus, session: &str, event: LinkEvent) -> Result<LinkTaken, RequestError> {
@@ -84,16 +88,16 @@ async fn live(
             Some(request) = starts.next() => {
                 let start = StartLink::decode(request.payload).expect("it is a start");
                 let session = NodeToken::new(&start.session);
-                let is_new = !seen.lock().unwrap().starts.iter().any(|known| known.session == start.session);
+                let is_new = !locked(&seen).starts.iter().any(|known| known.session == start.session);
                 if is_new {
                     let subject = subject::linked_commands(&tenant(), &session);
-                    commands.push(bus.client().subscribe(subject.as_str().to_owned()).await.unwrap());
-                    bus.barrier().await.unwrap();
+                    commands.push(bus.client().subscribe(subject.as_str().to_owned()).await.expect("the broker is there"));
+                    bus.barrier().await.expect("the broker is there");
                 }
-                seen.lock().unwrap().starts.push(start);
+                locked(&seen).starts.push(start);
                 let started = LinkStarted { connector: name.clone() };
                 let reply = request.reply.expect("somebody asks");
-                bus.client().publish(reply, started.encode_to_vec().into()).await.unwrap();
+                bus.client().publish(reply, started.encode_to_vec().into()).await.expect("the broker is there");
                 if let Some(event) = greeting.clone() {
                     // The owner may be gone already: it tells the next one, when that asks.
                     drop(tell(&bus, session.as_str(), event).await);
@@ -107,14 +111,14 @@ async fn live(
                     _ => String::new(),
                 };
                 {
-                    let mut seen = seen.lock().unwrap();
+                    let mut seen = locked(&seen);
                     seen.ownerships.push(command.ownership);
                     if !matches!(command.what, Some(link_command::What::Ping(_))) {
                         seen.commands.push(command);
                     }
                 }
                 let answer = LinkAnswer { provider_id, ..LinkAnswer::default() };
-                bus.client().publish(reply, answer.encode_to_vec().into()).await.unwrap();
+                bus.client().publish(reply, answer.encode_to_vec().into()).await.expect("the broker is there");
             }
         }
     }

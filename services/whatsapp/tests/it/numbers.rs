@@ -11,6 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use chasqui_kit::Code;
 use chasqui_proto::{
     ConversationToken, subject,
     v1::{Alias, AliasKind, Contact, Direction, Message, MessageType, SenderType, SessionStatus},
@@ -20,7 +21,7 @@ use chasqui_whatsapp::Config;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::world::{CONTACT, PHONE, SOON, TENANT, World, config, tenant};
+use crate::world::{CONTACT, PHONE, SOON, TENANT, World, config, refusal, tenant};
 
 const NUMBER: &str = "100000000000001";
 
@@ -60,7 +61,12 @@ impl Graph {
 
     /// The texts that were taken.
     fn texts(&self) -> Vec<Value> {
-        self.sent.lock().unwrap().iter().map(|body| body["text"]["body"].clone()).collect()
+        self.sent
+            .lock()
+            .expect("no holder of this lock panics")
+            .iter()
+            .map(|body| body["text"]["body"].clone())
+            .collect()
     }
 }
 
@@ -72,7 +78,7 @@ async fn send(State(graph): State<Graph>, Json(body): Json<Value>) -> Response {
     let id = format!("wamid.{}", Uuid::now_v7().simple());
     let answer = graph.answer(json!({ "messages": [{ "id": id }] }));
     if answer.status().is_success() {
-        graph.sent.lock().unwrap().push(body);
+        graph.sent.lock().expect("no holder of this lock panics").push(body);
     }
     answer
 }
@@ -147,5 +153,22 @@ async fn a_number_without_a_token_says_so() -> Result<()> {
     let _replica = world.replica("whatsapp-1", config).await?;
     let failed = world.becomes(NUMBER, SessionStatus::Failed).await;
     assert_eq!(failed.reason, "no_token");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suspended_tenant_sends_nothing_until_it_is_let_in_again() -> Result<()> {
+    let (graph, config) = Graph::start(false).await?;
+    let world = World::start().await?;
+    let _replica = world.replica("whatsapp-1", config).await?;
+    world.becomes(NUMBER, SessionStatus::Connected).await;
+    world.suspend(true).await;
+    let stopped = world.becomes(NUMBER, SessionStatus::Stopped).await;
+    assert_eq!(stopped.reason, "suspended");
+    write(&world, "one").await;
+    let (code, text) = refusal(world.open(NUMBER).await);
+    assert_eq!((code, text.starts_with("tenant")), (Code::Forbidden, true), "{text}");
+    world.suspend(false).await;
+    wait_for(SOON, "what waited is sent", async || (graph.texts() == ["one"]).then_some(())).await;
     Ok(())
 }

@@ -8,16 +8,18 @@ use std::{
 };
 
 use anyhow::Result;
+use chasqui_kit::request::RequestError;
 use chasqui_proto::{
     subject::{self, NodeToken},
     v1::{OpenOwned, OwnerRequest, SessionStatus, owner_request::What},
 };
 use chasqui_testkit::wait_for;
+use chasqui_whatsapp::Config;
 use futures::StreamExt;
 use prost::Message;
 
 use crate::{
-    linked::{Linked, connected},
+    linked::{Linked, connected, qr},
     world::{self, Replica, SESSION, SOON, World, config, tenant},
 };
 
@@ -80,6 +82,43 @@ async fn a_session_whose_owner_stops_is_given_to_another_at_once() -> Result<()>
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_owner_that_loses_its_lease_stops_before_it_knows_why() -> Result<()> {
+    let world = World::start().await?;
+    let _replica = world.replica("a", config()).await?;
+    let connector = Linked::start(&world, "connector-1", Some(connected())).await;
+    world.open(SESSION).await?;
+    let before = world.becomes(SESSION, SessionStatus::Connected).await;
+    world.owned(SESSION).await;
+    let held = world.take_lease(SESSION).await;
+    wait_for(SOON, "nobody answers for the session any more", async || {
+        let told = connector.tell(SESSION, connected()).await;
+        matches!(told, Err(RequestError::NoResponders(_))).then_some(())
+    })
+    .await;
+    // It is another owner's now: what becomes of it is not said by this one.
+    assert_eq!(world.state(SESSION).await, Some(before));
+    assert!(connector.seen(|seen| seen.commands.is_empty()));
+    held.release().await;
+    assert_eq!(world.owned(SESSION).await, "a");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wab_29_a_qr_outlives_the_owner_that_showed_it() -> Result<()> {
+    let world = World::start().await?;
+    let config = Config { session_timeout_ms: 60_000, ..config() };
+    let replicas = vec![world.replica("a", config.clone()).await?, world.replica("b", config).await?];
+    let _connector = Linked::start(&world, "connector-1", Some(qr("2@first"))).await;
+    world.open(SESSION).await?;
+    let scan = world.becomes(SESSION, SessionStatus::ScanQr).await;
+    let (owner, others) = owner_of(&world, replicas).await;
+    owner.kill();
+    let _next = owner_of(&world, others).await;
+    assert_eq!(world.open(SESSION).await?, scan);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_replicas_never_own_one_session_at_once() -> Result<()> {
     let world = World::start().await?;
     let mut replicas = Vec::new();
@@ -123,7 +162,11 @@ impl AllOwners {
             while let Some(answer) = answered.next().await {
                 // That nobody listens is told in the same way.
                 if answer.status.is_none() {
-                    *counted.lock().unwrap().entry(answer.subject.to_string()).or_default() += 1;
+                    *counted
+                        .lock()
+                        .expect("no holder of this lock panics")
+                        .entry(answer.subject.to_string())
+                        .or_default() += 1;
                 }
             }
         });
@@ -147,7 +190,8 @@ impl AllOwners {
     /// How many questions were asked, and the most answers one of them had.
     fn end(self) -> (usize, usize) {
         self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
-        let most = self.answers.lock().unwrap().values().copied().max().unwrap_or(0);
+        let most =
+            self.answers.lock().expect("no holder of this lock panics").values().copied().max().unwrap_or(0);
         (self.asked.load(Ordering::Relaxed), most)
     }
 }

@@ -5,15 +5,24 @@ use std::time::Duration;
 use anyhow::Result;
 use async_nats::jetstream::stream::DirectGetErrorKind;
 use chasqui_kit::{
-    Bus, Code, Platform, TraceContext, bus::NatsConfig, door::Door, health::Health, lease::Leases,
-    publish::Fact, request::RequestError, telemetry::Metrics,
+    Bus, Code, Platform, TraceContext,
+    bus::NatsConfig,
+    door::Door,
+    health::Health,
+    lease::{Held, Leases},
+    publish::Fact,
+    request::RequestError,
+    telemetry::Metrics,
 };
 use chasqui_proto::{
     Tenant,
     service::{Endpoint, SESSIONS_CLOSE, SESSIONS_GET, SESSIONS_OPEN},
-    stream::{STATE, session_lease},
+    stream::{DIRECTORY_BUCKET, LEASES, STATE, session_lease, tenant_key},
     subject::{self, NodeToken},
-    v1::{CloseSession, GetSession, OpenSession, Session, SessionStatus},
+    v1::{
+        CloseSession, DirectoryEntry, GetSession, OpenOwned, OpenSession, OwnerRequest, Session,
+        SessionStatus, TenantEntry, directory_entry::Entry, owner_request::What,
+    },
 };
 use chasqui_testkit::{NatsServer, wait_for};
 use chasqui_whatsapp::{Config, Error};
@@ -122,6 +131,15 @@ impl World {
         self.bus.publish(fact).await.expect("the stream takes it");
     }
 
+    /// Suspends the tenant, as persistence writes it into the directory.
+    pub(crate) async fn suspend(&self, suspended: bool) {
+        let entry = TenantEntry { tenant: TENANT.to_owned(), suspended, ..TenantEntry::default() };
+        let entry = DirectoryEntry { entry: Some(Entry::Tenant(entry)) };
+        let bucket = self.bus.jetstream().get_key_value(DIRECTORY_BUCKET).await.expect("it is there");
+        let value = entry.encode_to_vec().into();
+        bucket.put(tenant_key(&tenant()), value).await.expect("the bucket takes it");
+    }
+
     /// Which replica holds a session's lease.
     pub(crate) async fn holder(&self, session: &str) -> Option<String> {
         let leases = Leases::open(&self.bus, &NodeToken::new("test")).await.expect("the bucket is there");
@@ -129,12 +147,22 @@ impl World {
         leases.holder(&key).await.expect("the bucket can be read")
     }
 
+    /// Takes the lease of a session away from whoever holds it.
+    pub(crate) async fn take_lease(&self, session: &str) -> Held {
+        let leases = Leases::open(&self.bus, &NodeToken::new("test")).await.expect("the bucket is there");
+        let key = session_lease(&tenant(), &NodeToken::new(session));
+        let bucket = self.bus.jetstream().get_key_value(LEASES.name).await.expect("it is there");
+        wait_for(SOON, "the lease is the test's", async || {
+            bucket.delete(&key).await.expect("the bucket takes it");
+            leases.take(&key).await.expect("the bucket can be read")
+        })
+        .await
+    }
+
     /// Waits until somebody owns a session and answers for it.
     pub(crate) async fn owned(&self, session: &str) -> String {
         let subject = subject::whatsapp_owner(&tenant(), &NodeToken::new(session));
-        let open = chasqui_proto::v1::OwnerRequest {
-            what: Some(chasqui_proto::v1::owner_request::What::Open(chasqui_proto::v1::OpenOwned {})),
-        };
+        let open = OwnerRequest { what: Some(What::Open(OpenOwned {})) };
         wait_for(SOON, "somebody owns the session", async || {
             let wait = Duration::from_secs(1);
             let trace = TraceContext::root();

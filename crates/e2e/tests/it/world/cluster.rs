@@ -101,14 +101,19 @@ impl Cluster {
         std::fs::create_dir_all(&logs).unwrap();
         let mut environment = environment(&nats, &database.unwrap(), outside, &logs);
         environment.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let ingest = port();
+        let webhooks_to = format!("http://127.0.0.1:{ingest}/webhooks/whatsapp");
+        environment.push(("CHASQUI__SIMULATOR__WEBHOOK_URL".to_owned(), webhooks_to));
         let several = |service, count| -> Vec<Process> {
             (0..count)
                 .map(|number| Process::new(binary, (service, number), port(), &environment, &logs))
                 .collect()
         };
+        let first = Process::new(binary, ("ingest", 0), ingest, &environment, &logs);
+        let second = Process::new(binary, ("ingest", 1), port(), &environment, &logs);
         let mut cluster = Self {
             nats,
-            ingests: several("ingest", 2),
+            ingests: vec![first, second],
             persistences: several("persistence", 2),
             edges: several("edge", 3),
             whatsapps: several("whatsapp", if is_connected { 2 } else { 0 }),

@@ -3,7 +3,18 @@ use chasqui_testkit::Proxy;
 use super::{Cluster, process::Process};
 
 /// What of the base URL is for machines. Everything else is the front ends'.
-const FOR_INGEST: [&str; 3] = ["/webhooks/", "/api/bot-reply", "/api/admin/"];
+const FOR_INGEST: [&str; 10] = [
+    "/webhooks/",
+    "/api/bot-reply",
+    "/api/admin/",
+    "/api/whatsapp/send",
+    "/api/whatsapp/status",
+    "/api/whatsapp/register-listener",
+    "/api/whatsapp/unregister-listener",
+    "/haby/api/wapp-session/",
+    "/api/status",
+    "/v23.0/",
+];
 
 /// The cluster's one address: each request goes to the next node, nobody stays where it was.
 pub(crate) struct FrontDoor(Proxy);

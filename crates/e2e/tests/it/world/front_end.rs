@@ -17,6 +17,11 @@ impl FrontEnd {
         Self { program: Program::node(script, arguments).unwrap(), said: VecDeque::new() }
     }
 
+    /// A bot, which knows where everything is by its environment.
+    pub(crate) fn bot(script: &str, environment: &[(&str, &str)]) -> Self {
+        Self { program: Program::bot(script, environment).unwrap(), said: VecDeque::new() }
+    }
+
     pub(crate) fn does(&mut self, command: &Value) {
         self.program.write_line(&command.to_string());
     }

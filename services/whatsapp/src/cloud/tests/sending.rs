@@ -1,4 +1,7 @@
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::Result;
 use axum::response::Response;
@@ -50,7 +53,7 @@ async fn where_nobody_answers_nothing_was_written() -> Result<()> {
     let refused = format!("http://{}", listener.local_addr()?);
     drop(listener);
     for url in [refused, "http://graph.invalid".to_owned()] {
-        let outcome = World::at(url.clone(), Default::default())?.api.send(&text()).await;
+        let outcome = World::at(url.clone(), Arc::default())?.api.send(&text()).await;
         assert!(matches!(outcome, Outcome::NotWritten(_)), "{url}: {outcome:?}");
     }
     Ok(())
@@ -61,7 +64,7 @@ async fn without_a_tls_handshake_nothing_was_written() -> Result<()> {
     let garbage = async |mut stream: TcpStream| {
         let _ = stream.write_all(b"220 this is no TLS\r\n").await;
     };
-    let world = World::raw_at("https", move |stream| garbage(stream)).await?;
+    let world = World::raw_at("https", garbage).await?;
     let outcome = world.api.send(&text()).await;
     assert!(matches!(outcome, Outcome::NotWritten(_)), "{outcome:?}");
     let silent = World::raw_at("https", |stream: TcpStream| async move {
@@ -193,9 +196,9 @@ async fn a_message_is_marked_read_with_or_without_a_sign_that_somebody_types() -
 
 #[tokio::test]
 async fn the_token_is_in_no_error_and_no_debug_text() -> Result<()> {
-    let world = World::at("http://graph.invalid".to_owned(), Default::default())?;
-    let mut told = format!("{:?} {:?}", world.api, world.api.send(&text()).await);
-    told += &format!("{:?}", world.api.read("wamid.A", true).await);
+    let world = World::at("http://graph.invalid".to_owned(), Arc::default())?;
+    let (sent, read) = (world.api.send(&text()).await, world.api.read("wamid.A", true).await);
+    let told = format!("{:?} {sent:?} {read:?}", world.api);
     assert!(!told.contains(TOKEN), "{told}");
     let refused = World::answering(|_| super::world::json(401, &json!({ "error": { "code": 190 } }))).await?;
     let told = format!("{:?} {:?}", refused.api.send(&text()).await, refused.api.read("wamid.A", true).await);

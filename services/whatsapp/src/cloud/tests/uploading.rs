@@ -11,6 +11,7 @@ use crate::connector::{Connector, Outcome, Outgoing};
 fn with_file(file: FileId) -> Outgoing {
     let mut outgoing = text();
     outgoing.message.r#type = MessageType::Image.into();
+    outgoing.message.text.clear();
     outgoing.message.media = Some(Media { id: file.to_string(), ..Media::default() });
     outgoing
 }
@@ -21,10 +22,10 @@ fn is_upload(seen: &Seen) -> bool {
 
 #[tokio::test]
 async fn a_file_of_ours_is_uploaded_once_for_all_who_send_it() -> Result<()> {
-    let world = World::answering(|seen| match is_upload(seen) {
-        true => answer(200, &json!({ "id": "77" })),
-        false => accepted(),
-    });
+    let world =
+        World::answering(
+            |seen| if is_upload(seen) { answer(200, &json!({ "id": "77" })) } else { accepted() },
+        );
     let world = world.await?;
     let file = world.file("image/png", "niño.png", b"picture").await?;
     let outgoing = with_file(file);
@@ -50,27 +51,37 @@ async fn a_file_of_ours_is_uploaded_once_for_all_who_send_it() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_file_that_the_provider_lost_is_uploaded_again_by_the_next() -> Result<()> {
+async fn a_file_that_the_provider_lost_is_uploaded_again() -> Result<()> {
+    let lost = || answer(400, &json!({ "error": { "code": 131_053, "message": "Media upload error" } }));
     let sent = AtomicU32::new(0);
     let world = World::answering(move |seen| match is_upload(seen) {
         true => answer(200, &json!({ "id": "77" })),
-        false if sent.fetch_add(1, Ordering::Relaxed) == 0 => {
-            answer(400, &json!({ "error": { "code": 131_053, "message": "(#131053) Media upload error" } }))
-        }
+        false if sent.fetch_add(1, Ordering::Relaxed) == 1 => lost(),
         false => accepted(),
     });
     let world = world.await?;
     let outgoing = with_file(world.file("image/png", "", b"picture").await?);
-    assert!(matches!(world.api.send(&outgoing).await, Outcome::Refused { http_status: 400, .. }));
-    assert!(matches!(world.api.send(&outgoing).await, Outcome::Accepted { .. }));
-    assert_eq!(world.seen().iter().filter(|seen| is_upload(seen)).count(), 2);
+    for _ in 0..2 {
+        let outcome = world.api.send(&outgoing).await;
+        assert_eq!(outcome, Outcome::Accepted { provider_id: "wamid.A".to_owned() });
+    }
+    let kinds: Vec<bool> = world.seen().iter().map(is_upload).collect();
+    assert_eq!(kinds, [true, false, false, true, false]);
+
+    let never = World::answering(
+        move |seen| if is_upload(seen) { answer(200, &json!({ "id": "77" })) } else { lost() },
+    );
+    let never = never.await?;
+    let outgoing = with_file(never.file("image/png", "", b"picture").await?);
+    assert!(matches!(never.api.send(&outgoing).await, Outcome::Refused { http_status: 400, .. }));
+    assert_eq!(never.seen().len(), 2, "what was just uploaded is not uploaded again");
     Ok(())
 }
 
 #[tokio::test]
 async fn a_file_that_is_not_there_or_too_large_is_refused_without_asking() -> Result<()> {
     let world = World::answering(|_| accepted()).await?;
-    let large = world.file("image/png", "", &[0; 5 * 1024 * 1024 + 1]).await?;
+    let large = world.file("image/png", "", &vec![0; 5 * 1024 * 1024 + 1]).await?;
     for (file, told) in
         [(FileId::now(), "there is no such file"), (large, "more than the 5242880 for image/png")]
     {

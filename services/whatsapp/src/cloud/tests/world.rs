@@ -126,11 +126,11 @@ impl World {
     }
 
     /// A file in our store.
-    pub(super) async fn file(&self, mime_type: &str, filename: &str, bytes: &'static [u8]) -> Result<FileId> {
+    pub(super) async fn file(&self, mime_type: &str, filename: &str, bytes: &[u8]) -> Result<FileId> {
         let id = FileId::now();
         let properties = Properties { mime_type: mime_type.to_owned(), filename: filename.to_owned() };
         let incoming = Incoming { properties, bytes_max: u64::MAX, sha256: None };
-        let content = futures::stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(bytes))]);
+        let content = futures::stream::iter([Ok::<_, std::io::Error>(Bytes::copy_from_slice(bytes))]);
         self.store.put(&tenant(), id, incoming, content).await?;
         Ok(id)
     }
