@@ -200,7 +200,11 @@ pub fn delivery_lease(partition: u32) -> String {
 }
 
 /// Where the bucket `sends` keeps a message. `message_id` is a UUID.
-pub fn send_key(tenant: &crate::Tenant, session: &crate::subject::NodeToken, message_id: &crate::MessageId) -> String {
+pub fn send_key(
+    tenant: &crate::Tenant,
+    session: &crate::subject::NodeToken,
+    message_id: &crate::MessageId,
+) -> String {
     format!("{tenant}.{session}.{message_id}")
 }
 

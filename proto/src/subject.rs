@@ -2,9 +2,17 @@
 //!
 //! The grammar is `<noun>.<fact>.<tenant>[.<key>]`; JetStream repeats each stored fact under `live.`.
 
+mod delivery;
+mod send;
+
 use std::marker::PhantomData;
 
 use crate::{ConversationToken, Tenant, v1};
+pub use delivery::{
+    deliveries_attempted, deliveries_attempted_of_all, deliveries_due, deliveries_later,
+    deliveries_of_partition, listeners_updated,
+};
+pub use send::{linked_commands, sends_due, sends_later, sends_of_session, whatsapp_owner};
 
 /// What a republished fact's subject starts with.
 pub const LIVE_PREFIX: &str = "live.";
@@ -90,26 +98,6 @@ pub fn sessions_of_all() -> Pattern {
     Pattern("sessions.updated.*.*".to_owned())
 }
 
-/// What a session may send now, or as soon as its limits allow.
-pub fn sends_due(
-    tenant: &Tenant,
-    session: &NodeToken,
-    priority: v1::Priority,
-    conversation: &ConversationToken,
-) -> Subject<v1::Message> {
-    Subject::new(format!("sends.due.{tenant}.{session}.{}.{conversation}", priority.name()))
-}
-
-/// Everything of one priority that a session may send.
-pub fn sends_of_session(tenant: &Tenant, session: &NodeToken, priority: v1::Priority) -> Pattern {
-    Pattern(format!("sends.due.{tenant}.{session}.{}.*", priority.name()))
-}
-
-/// What a session may send at a set time: the broker then moves it to `sends.due`.
-pub fn sends_later(tenant: &Tenant, session: &NodeToken, message: &crate::MessageId) -> Subject<v1::Message> {
-    Subject::new(format!("sends.later.{tenant}.{session}.{message}"))
-}
-
 /// The messages to contacts of every tenant.
 pub fn messages_out_of_all() -> Pattern {
     Pattern("messages.out.>".to_owned())
@@ -130,31 +118,6 @@ pub fn typing_of_all() -> Pattern {
     Pattern("typing.changed.*.*".to_owned())
 }
 
-/// Where the owner of a session is asked; nobody answers while it has none.
-pub fn whatsapp_owner(tenant: &Tenant, session: &NodeToken) -> Subject<v1::OwnerRequest> {
-    Subject::new(format!("whatsapp.owners.{tenant}.{session}"))
-}
-
-/// Where the connector that has a linked session is told what to do.
-pub fn linked_commands(tenant: &Tenant, session: &NodeToken) -> Subject<v1::LinkCommand> {
-    Subject::new(format!("linked.commands.{tenant}.{session}"))
-}
-
-/// An event that is to be posted to a listener now. A listener is always in the same partition.
-pub fn deliveries_due(partition: u32, tenant: &Tenant, listener: &NodeToken) -> Subject<v1::Delivery> {
-    Subject::new(format!("deliveries.due.{partition}.{tenant}.{listener}"))
-}
-
-/// Every event of a partition that is to be posted now.
-pub fn deliveries_of_partition(partition: u32) -> Pattern {
-    Pattern(format!("deliveries.due.{partition}.>"))
-}
-
-/// An event that is to be posted at a set time: the broker then moves it to `deliveries.due`.
-pub fn deliveries_later(tenant: &Tenant, delivery: &NodeToken) -> Subject<v1::Delivery> {
-    Subject::new(format!("deliveries.later.{tenant}.{delivery}"))
-}
-
 /// An event that waits behind others until its listener takes events again. They stay in the order they came in.
 pub fn deliveries_parked(partition: u32, tenant: &Tenant, listener: &NodeToken) -> Subject<v1::Delivery> {
     Subject::new(format!("deliveries.parked.{partition}.{tenant}.{listener}"))
@@ -171,21 +134,6 @@ pub fn listener_of_delivery(subject: &str) -> Option<(&str, &str)> {
     let (_, _) = (tokens.next()?, tokens.next()?);
     let place = (tokens.next()?, tokens.next()?);
     tokens.next().is_none().then_some(place)
-}
-
-/// An attempt to post an event, for the log.
-pub fn deliveries_attempted(tenant: &Tenant, listener: &NodeToken) -> Subject<v1::DeliveryAttempt> {
-    Subject::new(format!("deliveries.attempted.{tenant}.{listener}"))
-}
-
-/// Every attempt of every tenant.
-pub fn deliveries_attempted_of_all() -> Pattern {
-    Pattern("deliveries.attempted.>".to_owned())
-}
-
-/// How a listener is doing.
-pub fn listeners_updated(tenant: &Tenant, listener: &NodeToken) -> Subject<v1::ListenerState> {
-    Subject::new(format!("listeners.updated.{tenant}.{listener}"))
 }
 
 /// The bot of a tenant as it stands.
@@ -431,10 +379,7 @@ mod tests {
         check(&bot_updated(&tenant), "bot.updated.default");
         let (reply, message) = (v1::Priority::Reply, crate::MessageId(uuid::Uuid::nil()));
         let nil = "00000000-0000-0000-0000-000000000000";
-        check(
-            &sends_due(&tenant, &name, reply, &conversation),
-            "sends.due.default.main.reply.5491100000001",
-        );
+        check(&sends_due(&tenant, &name, reply, &conversation), "sends.due.default.main.reply.5491100000001");
         check(&sends_later(&tenant, &name, &message), &format!("sends.later.default.main.{nil}"));
         check(&whatsapp_owner(&tenant, &name), "whatsapp.owners.default.main");
         check(&linked_commands(&tenant, &name), "linked.commands.default.main");

@@ -18,7 +18,8 @@ const FILE_LINES_MAX: usize = 450;
 /// A title and a paragraph.
 const README_LINES_MIN: usize = 5;
 
-const SERVICES: [&str; 3] = ["chasqui-edge", "chasqui-ingest", "chasqui-persistence"];
+const SERVICES: [&str; 5] =
+    ["chasqui-edge", "chasqui-ingest", "chasqui-persistence", "chasqui-webhooks", "chasqui-whatsapp"];
 
 #[test]
 fn arrows_point_from_proto_to_kit_to_services_to_the_binary_to_the_stories() {
@@ -27,17 +28,25 @@ fn arrows_point_from_proto_to_kit_to_services_to_the_binary_to_the_stories() {
         ("chasqui-proto", vec![]),
         ("chasqui-testkit", vec![]),
         ("chasqui-websocket", vec![]),
+        ("chasqui-callback", vec![]),
         ("chasqui-kit", vec!["chasqui-proto"]),
         ("chasqui-simulator", below_services.to_vec()),
         ("chasqui-bench", below_services.to_vec()),
         ("chasqui-directory", below_services.to_vec()),
         ("chasqui-presence", below_services.to_vec()),
+        ("chasqui-identity", below_services.to_vec()),
+        ("chasqui-media", below_services.to_vec()),
     ]);
+    let parts = [
+        "chasqui-callback",
+        "chasqui-directory",
+        "chasqui-identity",
+        "chasqui-media",
+        "chasqui-presence",
+        "chasqui-websocket",
+    ];
     for service in SERVICES {
-        allowed.insert(
-            service,
-            [below_services, &["chasqui-directory", "chasqui-presence", "chasqui-websocket"]].concat(),
-        );
+        allowed.insert(service, [below_services, &parts].concat());
     }
     let mut below_stories: Vec<&str> = allowed.keys().copied().collect();
     allowed.insert("chasqui", below_stories.clone());
@@ -71,6 +80,8 @@ fn the_broker_client_stays_behind_kit_where_it_can() {
         "chasqui-ingest",
         "chasqui-persistence",
         "chasqui-simulator",
+        "chasqui-webhooks",
+        "chasqui-whatsapp",
         "chasqui-e2e",
     ];
     check_only_on("async-nats", &with_client);

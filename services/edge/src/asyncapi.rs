@@ -37,6 +37,7 @@ const CRM_COMMANDS: &[&str] = &[
 const CHAT_COMMANDS: &[&str] = &[
     r#"{"event":"chat_message","chat_id":"u1","sender_id":"u1","message":"hola","client_id":"c1"}"#,
     r#"{"event":"agent_chat_message","chat_id":"0d9a4a5e-0000-4000-8000-000000000001","message":"hola"}"#,
+    r#"{"event":"agent_chat_message","chat_id":"0d9a4a5e-0000-4000-8000-000000000001","attachment":{"id":"018f4e6e-7d55-7c7e-8a7b-0d3b5c1f2a11"}}"#,
     r#"{"event":"message_read","chat_id":"u1","message_id":"0d9a4a5e-0000-4000-8000-000000000001"}"#,
     r#"{"event":"typing","chat_id":"u1"}"#,
     r#"{"event":"stop_typing","chat_id":"u1"}"#,

@@ -44,6 +44,14 @@ pub(crate) struct Attached {
     pub(crate) media: v1::Media,
 }
 
+impl Attached {
+    /// Makes a text the message of the file.
+    fn put_into(self, message: &mut v1::Message) {
+        message.r#type = self.kind.into();
+        message.media = Some(self.media);
+    }
+}
+
 /// One message of what is written to a contact.
 #[derive(Debug, Default)]
 pub(crate) struct Part {
@@ -85,9 +93,8 @@ pub(crate) async fn agent_wrote(
             contact: known.contact.clone(),
             ..text_message(&agent.tenant, &token, text)
         };
-        if let Some(Attached { kind, media }) = attached {
-            message.r#type = kind.into();
-            message.media = Some(media);
+        if let Some(attached) = attached {
+            attached.put_into(&mut message);
         }
         let accepted = store(bus, subject::messages_out(&agent.tenant, &token), message).await?;
         first.get_or_insert(accepted);

@@ -4,6 +4,8 @@
 //! One that does not answer would take none: it is left alone for a while, and its events wait in the stream in the order
 //! they came in, so that they take neither memory nor the partition's places, and arrive in order when it is back.
 
+mod upkeep;
+
 use std::{
     collections::HashMap,
     sync::Arc,
@@ -43,10 +45,10 @@ use crate::{
 const QUEUE_MAX: usize = 32;
 /// How often a listener's state is told while it changes, and what is in hand is kept.
 const UPKEEP_EVERY: Duration = Duration::from_secs(1);
-/// How many upkeeps lie between two signs to the broker that an event is still in hand.
-const HOLD_EVERY: u32 = 15;
 /// How long the broker may take until it is tried again.
 const BROKER_PAUSE: Duration = Duration::from_secs(1);
+/// How long a new owner waits at least before it takes from a lot: the partition tells first what is not settled.
+const FIRST_REST: Duration = Duration::from_secs(1);
 /// How long attempts may go on once the lane is to end. What is cut off is delivered again, under the same id.
 const DRAIN_WAIT: Duration = Duration::from_secs(5);
 
@@ -66,6 +68,9 @@ pub(crate) struct Lane {
     attempts: JoinSet<Attempted>,
     in_flight: HashMap<Id, (Item, ListenerEntry)>,
     arrivals: u64,
+    /// The position of the oldest event that an owner before left in the lot: what comes from before it was in its
+    /// hands.
+    lot_oldest: u64,
     /// The arrival that was parked last: whatever came before it cannot be parked behind it.
     parked_last: u64,
     has_changed: bool,
@@ -83,10 +88,20 @@ impl Lane {
     ) -> Result<Self, Error> {
         let Place { partition, tenant, listener } = &place;
         let lot_subject = subject::deliveries_parked(*partition, tenant, listener);
-        let lot = Lot::open(&office.bus, lot_subject, parked).await?;
+        let mut lot = Lot::open(&office.bus, lot_subject, parked).await?;
+        let lot_oldest = lot.oldest().await?;
         let told = log::state_of(&office.bus, tenant, listener).await;
         let config = &office.config;
-        let standing = Standing::new(told, config.listener_attempts_max, config.refusals_max);
+        let now_ms = clock::now_ms();
+        let told_rest = Duration::from_millis(u64::try_from(told.resting_until_ms - now_ms).unwrap_or(0));
+        let mut standing = Standing::new(told, config.listener_attempts_max, config.refusals_max);
+        if parked > 0 {
+            // Its rest goes on; and what the owner before had in hand must come before what is parked.
+            let rest = told_rest.min(office.schedule.rest_max()).max(FIRST_REST);
+            standing.rest(rest, Instant::now(), now_ms);
+        } else {
+            standing.wake();
+        }
         let registered = Registered::new(office.directory.clone(), tenant.clone(), listener.as_str());
         Ok(Self {
             office,
@@ -99,6 +114,7 @@ impl Lane {
             attempts: JoinSet::new(),
             in_flight: HashMap::new(),
             arrivals: 0,
+            lot_oldest,
             parked_last: 0,
             has_changed: parked > 0,
             upkeeps: 0,
@@ -145,6 +161,10 @@ impl Lane {
     async fn arrive(&mut self, (due, delivery): Arrival) {
         self.has_changed = true;
         let trace = TraceContext::of_nats(due.headers());
+        let is_first = delivery.attempts == 0 && !delivery.replayed;
+        if is_first && delivery.seq < self.lot_oldest && self.lot.waiting() > 0 {
+            return self.queue.insert(Item::new(delivery, Origin::Due(Box::new(due)), trace, 0));
+        }
         let item = self.item(delivery, Origin::Due(Box::new(due)), trace);
         self.queue.push(item);
         let has_older_elsewhere = self.lot.waiting() > 0;
@@ -376,55 +396,6 @@ impl Lane {
         let is_over = since.is_some_and(|since| clock::now_ms().saturating_sub(since) >= patience_ms);
         if patience_ms > 0 && is_over && self.registered.entry().is_ok() {
             self.registered.disable(entry, "failing");
-        }
-    }
-
-    fn needs_upkeep(&self) -> bool {
-        self.has_changed || self.queue.len() > 0 || !self.in_flight.is_empty() || self.registered.must_store()
-    }
-
-    async fn keep_up(&mut self) {
-        self.upkeeps = self.upkeeps.wrapping_add(1);
-        if self.upkeeps.is_multiple_of(HOLD_EVERY) {
-            self.hold().await;
-        }
-        if self.registered.must_store()
-            && let Err(error) = self.registered.store(&self.office.bus).await
-        {
-            tracing::warn!(%error, listener = self.place.listener.as_str(), "a listener is not disabled yet");
-        }
-        self.tell().await;
-    }
-
-    /// Tells the broker that what is in hand is still in hand.
-    async fn hold(&self) {
-        let in_flight = self.in_flight.values().map(|(item, _)| item);
-        for item in self.queue.iter().chain(in_flight) {
-            if let Origin::Due(due) = &item.origin {
-                due.hold().await;
-            }
-        }
-    }
-
-    /// Tells how the listener is doing, if that has changed.
-    async fn tell(&mut self) {
-        if !std::mem::take(&mut self.has_changed) {
-            return;
-        }
-        let now_ms = clock::now_ms();
-        let waiting = (self.queue.len() + self.in_flight.len()) as u64 + self.lot.waiting();
-        let in_flight = self.in_flight.values().map(|(item, _)| item);
-        let oldest = self.queue.iter().chain(in_flight).map(|item| item.delivery.created_at_ms).min();
-        let told = &mut self.standing.told;
-        self.place.tenant.as_str().clone_into(&mut told.tenant);
-        self.place.listener.as_str().clone_into(&mut told.listener);
-        (told.pending, told.version, told.updated_at_ms) = (waiting, told.version + 1, now_ms);
-        told.lag_ms = oldest.map_or(0, |oldest| now_ms.saturating_sub(oldest).max(0));
-        self.share.set(waiting, self.standing.resting_until().is_some());
-        let whose = (&self.place.tenant, &self.place.listener);
-        if let Err(error) = log::tell_state(&self.office.bus, whose, &self.standing.told).await {
-            tracing::debug!(%error, "a listener's state was not told; it is told again");
-            self.has_changed = true;
         }
     }
 }

@@ -88,6 +88,13 @@ impl Lot {
         Ok(None)
     }
 
+    /// The position of the oldest event in its own stream; 0 where nothing waits.
+    pub(crate) async fn oldest(&mut self) -> Result<u64, Error> {
+        let Some(waiting) = self.next().await? else { return Ok(0) };
+        self.put_back(waiting.seq);
+        Ok(waiting.delivery.map_or(0, |delivery| delivery.seq))
+    }
+
     /// The lane has an event no longer in hand, which waits as before.
     pub(crate) fn put_back(&mut self, seq: u64) {
         self.in_hand.remove(&seq);

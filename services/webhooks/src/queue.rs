@@ -51,6 +51,11 @@ impl<T: Ordered> Queue<T> {
     /// An item that was taken waits again, in its old place.
     pub(crate) fn put_back(&mut self, item: T) {
         self.finished(&item);
+        self.insert(item);
+    }
+
+    /// An item that was not taken, in the place that its arrival gives it.
+    pub(crate) fn insert(&mut self, item: T) {
         let at = self.waiting.partition_point(|waiting| waiting.arrival() < item.arrival());
         self.waiting.insert(at, item);
     }

@@ -39,6 +39,11 @@ impl Schedule {
         self.honoured(asked).max(lengthened(doubled, chance))
     }
 
+    /// The longest a listener is ever left alone.
+    pub(crate) fn rest_max(&self) -> Duration {
+        self.rest_max.max(self.retry_after_max).mul_f64(1.0 + JITTER)
+    }
+
     /// How long an event is kept for a listener that does not answer: as long as all attempts would have taken.
     pub(crate) fn patience(&self) -> Duration {
         self.pauses.iter().sum()

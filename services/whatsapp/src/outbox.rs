@@ -106,6 +106,8 @@ pub(crate) enum Effect {
     Answered,
     /// The provider did not answer.
     Silent,
+    /// Not a byte reached the provider.
+    Unwritten,
     NumberThrottled(Duration),
     PairRefused,
     NumberHalted(String),
@@ -121,7 +123,7 @@ pub(crate) fn after(case: &Case<'_>, outcome: Outcome) -> (Next, Effect) {
             let error =
                 ProviderError { title: "not_sent".to_owned(), message: text, ..ProviderError::default() };
             // While nobody answers at all, no message is to blame.
-            (retried(case, error, None, None, !case.probing), Effect::Silent)
+            (retried(case, error, None, None, !case.probing), Effect::Unwritten)
         }
         Outcome::Refused { error, http_status, retry_after } => {
             refused(case, error, http_status, retry_after)
@@ -252,7 +254,7 @@ mod tests {
         assert!(matches!(after(&case(&send), away()).0, Next::Failed { dead: Some("attempts"), .. }));
         let (next, effect) = after(&Case { probing: true, ..case(&send) }, away());
         assert!(matches!(next, Next::Again(Again { counted: false, .. })));
-        assert_eq!(effect, Effect::Silent);
+        assert_eq!(effect, Effect::Unwritten);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Which sessions this replica owns: it tries to take the lease of every session that wants an owner, and owns each one
 //! until it stops, loses the lease, or nobody wants the session any more.
 
+mod connection;
 mod desk;
 mod tenure;
 mod tokenless;
@@ -135,7 +136,7 @@ impl Owners {
 
 /// Tries to own a session, and owns it, as long as it is wanted.
 async fn stand_for(shared: Arc<Shared>, key: SessionKey) {
-    let lease = format!("{}.{}", session_lease(&key.tenant, &key.session), shared.node);
+    let lease = session_lease(&key.tenant, &key.session);
     while shared.sessions.wants_owner(&key) {
         if shared.stop.run_until_cancelled(sleep(shared.consideration())).await.is_none() {
             break;

@@ -1,6 +1,7 @@
 //! Sends everything of one session while this process owns it.
 
 mod attempt;
+mod conclusion;
 mod deferral;
 mod desk;
 mod hand;

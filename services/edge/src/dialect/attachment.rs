@@ -12,7 +12,7 @@ const LINK_LENGTH_MAX: usize = 2_048;
 const NAME_CHARS_MAX: usize = 255;
 
 /// A file that goes with a message.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Attachment {
     pub(crate) source: Source,
     /// Such as `image/jpeg`; empty where the client does not say.
@@ -23,7 +23,7 @@ pub(crate) struct Attachment {
 }
 
 /// Where the file is.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source {
     /// In the media store: it was uploaded before.
     Stored(FileId),

@@ -162,13 +162,26 @@ impl Chat {
 
     /// BEN-15, BEN-25, BEN-33: who writes is who is connected, and what it writes goes where it takes part.
     async fn write(&mut self, write: Write) -> Answer {
-        let Write { style, chat: name, text, claimed_sender, client_id } = write;
+        let Write { style, chat: name, text, file, claimed_sender, client_id } = write;
         let (bus, identity) = (&self.seat.edge.bus, &self.seat.identity);
         if claimed_sender.is_some_and(|sender| !self.is_own_id(&sender)) {
             return Err(Refusal::NotYou);
         }
         let (conversation, side) = self.find(&name, style)?;
-        let words = Words { text, client_id: client_id.clone() };
+        let attached = match file {
+            Some(_) if side == Side::User => {
+                return Err(Refusal::Unwelcome(
+                    style,
+                    "attachment: solo los agentes adjuntan archivos".to_owned(),
+                ));
+            }
+            Some(file) => {
+                let attached = self.seat.edge.files.attach(&identity.tenant, *file).await;
+                Some(attached.map_err(|error| failed(style, &error))?)
+            }
+            None => None,
+        };
+        let words = Words { text, attached, client_id: client_id.clone() };
         let written = match side {
             Side::Agent => speech::agent_answered(bus, identity, &conversation, words).await,
             Side::User => match self.opened(&conversation).await {

@@ -4,13 +4,14 @@ use chasqui_kit::{Bus, TraceContext, clock::now_ms, publish::Fact};
 use chasqui_proto::{ConversationToken, MessageId, id::fact_id, service::CONVERSATIONS_GET, subject, v1};
 use serde_json::Value;
 
-use super::{Accepted, store, text_message, way_to, web};
+use super::{Accepted, Attached, store, text_message, way_to, web};
 use crate::{auth::Identity, dialect::chat, error::Error};
 
 /// A text, and the name its client gave it.
 #[derive(Debug)]
 pub(crate) struct Words {
     pub(crate) text: String,
+    pub(crate) attached: Option<Attached>,
     /// Unique among what its writer ever wrote, so that the same words sent again are stored once.
     pub(crate) client_id: Option<Value>,
 }
@@ -19,8 +20,13 @@ impl Words {
     fn id(&self, writer: &Identity, conversation: &ConversationToken) -> MessageId {
         let Some(client_id) = &self.client_id else { return MessageId::now() };
         // With the text: a client that counts from 1 on every visit loses nothing.
-        let parts =
-            [writer.tenant.as_str(), &writer.user, conversation.as_str(), &client_id.to_string(), &self.text];
+        let client_id = client_id.to_string();
+        let mut parts =
+            vec![writer.tenant.as_str(), &writer.user, conversation.as_str(), &client_id, &self.text];
+        if let Some(Attached { media, .. }) = &self.attached {
+            // Not the id: what comes again with its bytes is kept under another one.
+            parts.extend([media.sha256.as_str(), &media.url]);
+        }
         MessageId(fact_id(&parts))
     }
 }
@@ -40,7 +46,8 @@ pub(crate) async fn user_wrote_to_bot(
 ) -> Result<Accepted, Error> {
     let message = match text {
         Some(text) => {
-            v1::Message { provider_type: chat::TO_BOT.to_owned(), ..of_user(user, Words { text, client_id }) }
+            let words = Words { text, attached: None, client_id };
+            v1::Message { provider_type: chat::TO_BOT.to_owned(), ..of_user(user, words) }
         }
         None => v1::Message {
             r#type: v1::MessageType::Interactive.into(),
@@ -50,7 +57,7 @@ pub(crate) async fn user_wrote_to_bot(
                 id: chat::BOT_START.to_owned(),
                 ..v1::Choice::default()
             }),
-            ..of_user(user, Words { text: chat::BOT_START.to_owned(), client_id })
+            ..of_user(user, Words { text: chat::BOT_START.to_owned(), attached: None, client_id })
         },
     };
     store(bus, subject::messages_in(&user.tenant, &user.person), message).await
@@ -64,7 +71,7 @@ pub(crate) async fn agent_answered(
     words: Words,
 ) -> Result<Accepted, Error> {
     let (channel, contact) = recipient(bus, agent, conversation).await?;
-    let message = v1::Message {
+    let mut message = v1::Message {
         id: words.id(agent, conversation).to_string(),
         direction: v1::Direction::Out.into(),
         sender_type: v1::SenderType::Agent.into(),
@@ -73,6 +80,9 @@ pub(crate) async fn agent_answered(
         contact,
         ..text_message(&agent.tenant, conversation, words.text)
     };
+    if let Some(attached) = words.attached {
+        attached.put_into(&mut message);
+    }
     store(bus, subject::messages_out(&agent.tenant, conversation), message).await
 }
 

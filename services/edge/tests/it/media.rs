@@ -157,13 +157,21 @@ async fn a_contacts_picture_is_shown_under_our_own_address_and_fetched_when_some
     let _persistence = persistence(&world, message.clone()).await;
     let (_numbers, mut asked) = numbers(&world, &config).await;
     let mut staff = one.staff("default", None).await;
-    assert_eq!(staff.frame().await["type"], "connected");
+    let connected = staff.frame().await;
     let subject = subject::messages_in(&world.tenant, &token(CONTACT));
     world.bus.publish(Fact::new(subject, &message, message.id.clone(), TraceContext::root())).await.unwrap();
     let shown = staff.frame().await;
     let url = shown["data"]["message"]["media"]["url"].as_str().unwrap().to_owned();
     assert!(url.starts_with(&format!("/media/default/{}?expires=", message.id)), "{url}");
     assert_eq!(shown["data"]["conversation"]["last_message"]["media"]["url"], url);
+
+    // Who comes back to another node is shown it there, from what is stored.
+    let (epoch, since) = (connected["data"]["epoch"].as_str().unwrap(), connected["seq"].as_u64().unwrap());
+    let mut back = other.staff("default", Some((epoch, since))).await;
+    assert_eq!(back.frame().await["data"]["recovered"], true);
+    let again = back.frame().await;
+    let again = again["data"]["message"]["media"]["url"].as_str().unwrap();
+    assert!(again.starts_with(&format!("/media/default/{}?", message.id)), "{again}");
 
     // Any node has it fetched, once.
     for _ in 0..2 {
@@ -304,11 +312,11 @@ async fn wab_16_wab_32_a_device_sends_files_through_a_session_that_is_started_fo
         { "url": "https://example.com/nota.ogg" },
         { "data": "aG9sYQ==", "mimetype": "text/plain", "filename": "hola.txt" },
     ]));
-    let (picture, note, text) = (next(&mut heard).await, next(&mut heard).await, next(&mut heard).await);
+    let (picture, voice, text) = (next(&mut heard).await, next(&mut heard).await, next(&mut heard).await);
     assert_eq!((picture.r#type(), picture.text.as_str()), (v1::MessageType::Image, "hola"));
     assert_eq!(json!(picture.media.unwrap().id), file["id"]);
-    let link = note.media.clone().unwrap();
-    assert_eq!((note.r#type(), link.url.as_str()), (v1::MessageType::Audio, "https://example.com/nota.ogg"));
+    let link = voice.media.clone().unwrap();
+    assert_eq!((voice.r#type(), link.url.as_str()), (v1::MessageType::Audio, "https://example.com/nota.ogg"));
     let kept = text.media.clone().unwrap();
     assert_eq!(
         (text.r#type(), kept.filename.as_str(), kept.size_bytes),

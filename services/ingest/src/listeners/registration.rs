@@ -117,11 +117,12 @@ impl Wanted {
             if newest(&listener, seal).is_none_or(|newest| newest.expose_secret() != given.expose_secret()) {
                 rotate(&mut listener, given, seal, false);
             }
-        } else if listener.format != stored.format {
-            // Not every secret can sign every format.
-            let newest = newest(&listener, seal);
-            newest
-                .map_or(Ok(()), |newest| secret::check(&newest, listener.format(), "format: its secret"))?;
+        } else if listener.format != stored.format
+            && newest(&listener, seal)
+                .is_some_and(|newest| secret::check(&newest, listener.format(), "secret").is_err())
+        {
+            let problem = "cannot be signed with the listener's secret; rotate that first";
+            return Err(FieldError::new("format", problem));
         }
         Ok(listener)
     }
@@ -173,4 +174,76 @@ fn description(text: String) -> Result<String, FieldError> {
         ));
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn seal() -> Seal {
+        Seal::new(&"0123456789abcdef0123456789abcdef".into()).unwrap()
+    }
+
+    fn of_bot(body: &Value) -> Wanted {
+        Wanted::of_bot(&mut Fields::read(body.to_string().as_bytes()).unwrap()).unwrap()
+    }
+
+    fn listener(body: &Value) -> ListenerEntry {
+        of_bot(body).entry(ListenerEntry::default(), &seal(), &secret::new()).unwrap()
+    }
+
+    #[test]
+    fn who_says_nothing_hears_messages_in_the_flat_form() {
+        let plain = listener(&json!({}));
+        assert_eq!(plain.format(), ListenerFormat::Client);
+        assert_eq!(plain.events, ["message.received"]);
+        assert_eq!(listener(&json!({ "events": [] })).events, plain.events);
+    }
+
+    #[test]
+    fn the_order_of_events_means_nothing() {
+        let stored = ListenerEntry {
+            events: vec!["session.status".into(), "message.sent".into()],
+            ..listener(&json!({}))
+        };
+        let again = of_bot(&json!({ "events": ["message.sent", "session.status", "message.sent"] }));
+        assert_eq!(again.registered(&stored, &seal()).unwrap(), None);
+    }
+
+    #[test]
+    fn a_format_that_the_secret_cannot_sign_is_refused() {
+        let app_secret = "0123456789abcdef0123456789abcdef";
+        let stored = listener(&json!({ "format": "cloud_api", "secret": app_secret }));
+        let told =
+            of_bot(&json!({ "format": "client" })).registered(&stored, &seal()).unwrap_err().to_string();
+        assert!(told.starts_with("format: cannot be signed"), "{told}");
+        let with_secret = json!({ "format": "client", "secret": secret::new().expose_secret() });
+        assert!(of_bot(&with_secret).registered(&stored, &seal()).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_secret_that_cannot_be_opened_any_more_is_replaced_by_the_one_that_is_given() {
+        let mut stored = listener(&json!({}));
+        stored.sealed_secrets = vec!["v1.AAAA".into()];
+        assert_eq!(of_bot(&json!({})).registered(&stored, &seal()).unwrap(), None);
+        let given = secret::new();
+        let changed = of_bot(&json!({ "secret": given.expose_secret() })).registered(&stored, &seal());
+        let newest = newest(&changed.unwrap().unwrap(), &seal()).unwrap();
+        assert_eq!(newest.expose_secret(), given.expose_secret());
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_makes_it_panic(body in ".*", text in "\\PC{0,20}") {
+            for body in [body, json!({ "events": [text.clone()], "format": text.clone(), "secret": text }).to_string()] {
+                if let Ok(mut fields) = Fields::read(body.as_bytes()) {
+                    let _ = Wanted::of_bot(&mut fields);
+                    let _ = Wanted::of_operator(fields);
+                }
+            }
+        }
+    }
 }

@@ -76,7 +76,7 @@ fn a_file_has_an_id_or_a_link() {
         let expected = |media| Outgoing { r#type, media: Some(media), ..Outgoing::default() };
         assert_eq!(taken(&of(kind, &json!({ "id": ours }))), expected(media(ours, "")));
         assert_eq!(
-            taken(&of(kind, &json!({ "id": 1013859600285441_u64 }))),
+            taken(&of(kind, &json!({ "id": 1_013_859_600_285_441_u64 }))),
             expected(media("1013859600285441", ""))
         );
         let link = "https://example.org/a.b?c=d";

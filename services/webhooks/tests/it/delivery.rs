@@ -60,8 +60,8 @@ async fn shc_09_every_message_reaches_every_listener_once_signed_and_in_order() 
 async fn shc_32_while_a_secret_is_changed_events_are_signed_with_both() -> Result<()> {
     const NEW: &str = "whsec_bmV3IHNlY3JldCBvZiB0aGUgbGlzdGVuZXI=";
     let (world, bots) = (World::start(config()).await?, Receiver::start().await?);
-    let both = vec![sealed(NEW), sealed(SECRET)];
-    world.put(ListenerEntry { sealed_secrets: both, ..listener("bot", &bots.url) }).await?;
+    let sealed_secrets = vec![sealed(NEW), sealed(SECRET)];
+    world.put(ListenerEntry { sealed_secrets, ..listener("bot", &bots.url) }).await?;
     let replica = world.replica("webhooks-1").await?;
     world.writes("5491100000001", "hola").await?;
     let received = wait_for(SOON, "it has come", async || bots.of("bot").pop()).await;

@@ -68,12 +68,12 @@ async fn replicas_share_the_partitions_and_hand_them_over() -> Result<()> {
     })
     .await;
     let second = world.replica("webhooks-2").await?;
-    let both = BTreeMap::from([("webhooks-1".to_owned(), 8), ("webhooks-2".to_owned(), 8)]);
+    let halves = BTreeMap::from([("webhooks-1".to_owned(), 8), ("webhooks-2".to_owned(), 8)]);
     let (mut written, mut shared) = (0, false);
     while !shared {
         world.writes("5491100000001", &format!("{written:04}")).await?;
         written += 1;
-        shared = owners(&world).await? == both;
+        shared = owners(&world).await? == halves;
     }
     first.stop().await?;
     wait_for(SOON, "the second has all", async || {

@@ -1,6 +1,6 @@
 //! What operators ask for, and what nobody should send.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use chasqui_kit::{Code, Coded, TraceContext};
 use chasqui_proto::{
     header, service, stream,
@@ -38,7 +38,8 @@ async fn answer_from_log(world: &World) -> Result<()> {
             logged.get(at).cloned().map(|last| LoggedDelivery { last: Some(last), ..Default::default() });
         let next = if at + 1 < logged.len() { (at + 1).to_string() } else { String::new() };
         let page = DeliveryPage { deliveries: deliveries.into_iter().collect(), next };
-        world.bus.client().publish(question.reply.unwrap(), page.encode_to_vec().into()).await?;
+        let reply = question.reply.context("it wants an answer")?;
+        world.bus.client().publish(reply, page.encode_to_vec().into()).await?;
     }
     Ok(())
 }

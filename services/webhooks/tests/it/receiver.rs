@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
     time::Instant,
 };
 
@@ -70,7 +70,7 @@ struct Hanging(Arc<Mutex<Desk>>);
 
 impl Drop for Hanging {
     fn drop(&mut self) {
-        self.0.lock().unwrap().hanging -= 1;
+        lock(&self.0).hanging -= 1;
     }
 }
 
@@ -84,12 +84,19 @@ impl Receiver {
         let url = format!("http://{}", socket.local_addr()?);
         let desk = Arc::new(Mutex::new(Desk::default()));
         let routes = Router::new().route("/{listener}", post(take)).with_state(desk.clone());
-        let server = tokio::spawn(async move { axum::serve(socket, routes).await.unwrap() });
+        let server =
+            tokio::spawn(
+                async move { axum::serve(socket, routes).await.expect("it serves until it is aborted") },
+            );
         Ok(Self { url, desk, _server: Arc::new(Server(server)) })
     }
 
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        lock(&self.desk)
+    }
+
     pub(crate) fn answers(&self, listener: &str, answer: Answer) {
-        self.desk.lock().unwrap().answers.insert(listener.to_owned(), answer);
+        self.desk().answers.insert(listener.to_owned(), answer);
     }
 
     /// What came for a listener, oldest first.
@@ -98,26 +105,26 @@ impl Receiver {
     }
 
     pub(crate) fn all(&self) -> Vec<Received> {
-        self.desk.lock().unwrap().received.clone()
+        self.desk().received.clone()
     }
 
     /// The listener answers 200 to everything but this text, to which it answers as one that is away.
     pub(crate) fn poisoned(&self, listener: &str, text: &str) {
-        let mut desk = self.desk.lock().unwrap();
+        let mut desk = self.desk();
         desk.poison.insert(listener.to_owned(), text.to_owned());
         desk.answers.remove(listener);
     }
 
     /// What a listener took.
     pub(crate) fn taken(&self, listener: &str) -> Vec<Received> {
-        let desk = self.desk.lock().unwrap();
+        let desk = self.desk();
         desk.taken.iter().filter(|received| received.listener == listener).cloned().collect()
     }
 
     /// How many events came for each listener.
     pub(crate) fn counts(&self) -> HashMap<String, usize> {
         let mut counts = HashMap::new();
-        for received in &self.desk.lock().unwrap().received {
+        for received in &self.desk().received {
             *counts.entry(received.listener.clone()).or_default() += 1;
         }
         counts
@@ -125,8 +132,12 @@ impl Receiver {
 
     /// How many requests wait for an answer that never comes.
     pub(crate) fn hanging(&self) -> usize {
-        self.desk.lock().unwrap().hanging
+        self.desk().hanging
     }
+}
+
+fn lock(desk: &Mutex<Desk>) -> MutexGuard<'_, Desk> {
+    desk.lock().expect("no holder of this lock panics")
 }
 
 async fn take(
@@ -136,7 +147,7 @@ async fn take(
     body: Bytes,
 ) -> Response {
     let answer = {
-        let mut desk = desk.lock().unwrap();
+        let mut desk = lock(&desk);
         let received = Received { listener: listener.clone(), headers, body, at: Instant::now() };
         desk.received.push(received.clone());
         let is_poison = desk.poison.get(&listener).is_some_and(|text| *text == received.text());
@@ -147,13 +158,13 @@ async fn take(
         }
         answer
     };
-    let status = |status: u16| StatusCode::from_u16(status).unwrap();
+    let status = |status: u16| StatusCode::from_u16(status).expect("it is a status");
     match answer {
         Answer::With(code) => status(code).into_response(),
         Answer::After(code, secs) => (status(code), [("retry-after", secs)]).into_response(),
         Answer::Redirect(to) => (StatusCode::FOUND, [("location", to)]).into_response(),
         Answer::Never => {
-            desk.lock().unwrap().hanging += 1;
+            lock(&desk).hanging += 1;
             let _hanging = Hanging(desk.clone());
             std::future::pending().await
         }
@@ -162,22 +173,22 @@ async fn take(
 
 impl Received {
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).unwrap_or_else(|| panic!("no header {name}")).to_str().unwrap()
+        self.headers.get(name).unwrap_or_else(|| panic!("no header {name}")).to_str().expect("it is text")
     }
 
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap()
+        serde_json::from_slice(&self.body).expect("events are JSON")
     }
 
     /// The text of a message in the flat form.
     pub(crate) fn text(&self) -> String {
-        self.json()["body"].as_str().unwrap().to_owned()
+        self.json()["body"].as_str().expect("it has a text").to_owned()
     }
 
     /// Which of its signatures a secret made.
     pub(crate) fn signed_by(&self, secret: &str) -> Option<usize> {
-        let key = STANDARD.decode(secret.strip_prefix("whsec_").unwrap()).unwrap();
-        let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
+        let key = STANDARD.decode(secret.trim_start_matches("whsec_")).expect("it is base64");
+        let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("every length will do");
         mac.update(format!("{}.{}.", self.header("webhook-id"), self.header("webhook-timestamp")).as_bytes());
         mac.update(&self.body);
         let expected = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));

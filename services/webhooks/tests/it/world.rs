@@ -3,7 +3,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use async_nats::jetstream;
 use chasqui_kit::{
     Bus, Platform, TraceContext, bus::NatsConfig, clock, door::Door, health::Health, publish::Fact,
@@ -34,7 +34,7 @@ pub(crate) struct World {
     pub(crate) nats: NatsServer,
     pub(crate) bus: Bus,
     config: Config,
-    directory: Option<JoinHandle<()>>,
+    directory: Option<JoinHandle<Result<()>>>,
 }
 
 /// One process with the service.
@@ -76,7 +76,7 @@ pub(crate) fn config() -> Config {
 }
 
 pub(crate) fn tenant() -> Tenant {
-    "default".parse().unwrap()
+    "default".parse().expect("it is a tenant")
 }
 
 impl World {
@@ -159,6 +159,17 @@ impl World {
         Ok(stream.cached_info().state.messages)
     }
 
+    /// How many deliveries the owners of partitions have in hand.
+    pub(crate) async fn in_hand(&self) -> Result<usize> {
+        let mut in_hand = 0;
+        for partition in 0..stream::DELIVERY_PARTITIONS {
+            let name = stream::deliveries_consumer(partition);
+            let stream = self.bus.jetstream().get_stream(stream::DELIVERIES.name).await?;
+            in_hand += stream.consumer_info(name).await?.num_ack_pending;
+        }
+        Ok(in_hand)
+    }
+
     /// What is told of a listener.
     pub(crate) async fn state(&self, listener: &str) -> Option<ListenerState> {
         let subject = subject::listeners_updated(&tenant(), &NodeToken::new(listener));
@@ -181,7 +192,7 @@ pub(crate) fn listener(id: &str, url: &str) -> ListenerEntry {
 }
 
 pub(crate) fn sealed(secret: &str) -> String {
-    Seal::new(&SEALING_KEY.into()).unwrap().seal(secret)
+    Seal::new(&SEALING_KEY.into()).expect("it is long enough").seal(secret)
 }
 
 pub(crate) fn message(contact: &str, text: &str) -> Message {
@@ -227,13 +238,15 @@ async fn put(bus: &Bus, listener: ListenerEntry) -> Result<()> {
 }
 
 /// What persistence does when an entry is put.
-async fn keep_directory(bus: Bus) {
-    let mut questions = bus.client().subscribe(service::DIRECTORY_PUT.subject).await.unwrap();
+async fn keep_directory(bus: Bus) -> Result<()> {
+    let mut questions = bus.client().subscribe(service::DIRECTORY_PUT.subject).await?;
     while let Some(question) = questions.next().await {
-        let entry = PutEntry::decode(question.payload).unwrap().entry.unwrap();
+        let entry = PutEntry::decode(question.payload)?.entry.context("nothing is put")?;
         if let Some(Entry::Listener(listener)) = entry.entry.clone() {
-            put(&bus, listener).await.unwrap();
+            put(&bus, listener).await?;
         }
-        bus.client().publish(question.reply.unwrap(), entry.encode_to_vec().into()).await.unwrap();
+        let reply = question.reply.context("it wants an answer")?;
+        bus.client().publish(reply, entry.encode_to_vec().into()).await?;
     }
+    Ok(())
 }

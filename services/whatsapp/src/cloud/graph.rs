@@ -19,7 +19,7 @@ use reqwest::{
     redirect::Policy,
 };
 use secrecy::{ExposeSecret, SecretString};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Settings, origin};
 use crate::connector::ConnectorError;
@@ -152,7 +152,7 @@ impl Graph {
             timeout(self.answer_wait, request.send()).await.map_err(|_| stalled(self.answer_wait))?;
         let response = opened.map_err(|error| ConnectorError::Away(told(&error)))?;
         if !response.status().is_success() {
-            let answered = self.read(response).await;
+            let answered = read(response, Instant::now() + self.answer_wait).await;
             return Err(super::answer::read(&answered).into());
         }
         if response.content_length().is_some_and(|length| length > bytes_max) {
@@ -172,9 +172,10 @@ impl Graph {
         wait: Duration,
         written: &AtomicBool,
     ) -> Result<Answered, Failed> {
-        let sent = timeout(wait, authorised(request, token).send()).await;
+        let deadline = Instant::now() + wait;
+        let sent = timeout_at(deadline, authorised(request, token).send()).await;
         let failed = match sent {
-            Ok(Ok(response)) => return Ok(self.read(response).await),
+            Ok(Ok(response)) => return Ok(read(response, deadline).await),
             Ok(Err(error)) if error.is_connect() => return Err(Failed::NotWritten(told(&error))),
             Ok(Err(error)) => told(&error),
             Err(_) => format!("no answer within {} ms", wait.as_millis()),
@@ -182,24 +183,24 @@ impl Graph {
         let is_written = written.load(Ordering::Acquire);
         Err(if is_written { Failed::Unknown(failed) } else { Failed::NotWritten(failed) })
     }
+}
 
-    async fn read(&self, mut response: Response) -> Answered {
-        let status = response.status().as_u16();
-        let retry_after = retry_after(response.headers().get(RETRY_AFTER));
-        let whole = async {
-            let mut body = BytesMut::new();
-            while let Some(piece) = response.chunk().await.map_err(|error| told(&error))? {
-                if body.len() + piece.len() > ANSWER_BYTES_MAX {
-                    return Err(format!("the answer has more than {ANSWER_BYTES_MAX} bytes"));
-                }
-                body.extend_from_slice(&piece);
+async fn read(mut response: Response, deadline: Instant) -> Answered {
+    let status = response.status().as_u16();
+    let retry_after = retry_after(response.headers().get(RETRY_AFTER));
+    let whole = async {
+        let mut body = BytesMut::new();
+        while let Some(piece) = response.chunk().await.map_err(|error| told(&error))? {
+            if body.len() + piece.len() > ANSWER_BYTES_MAX {
+                return Err(format!("the answer has more than {ANSWER_BYTES_MAX} bytes"));
             }
-            Ok(body.freeze())
-        };
-        let cut = |_| Err(format!("the answer was not whole within {} ms", self.answer_wait.as_millis()));
-        let body = timeout(self.answer_wait, whole).await.unwrap_or_else(cut);
-        Answered { status, retry_after, body }
-    }
+            body.extend_from_slice(&piece);
+        }
+        Ok(body.freeze())
+    };
+    let body =
+        timeout_at(deadline, whole).await.unwrap_or_else(|_| Err("it was not whole in time".to_owned()));
+    Answered { status, retry_after, body }
 }
 
 fn authorised(request: RequestBuilder, token: &SecretString) -> RequestBuilder {

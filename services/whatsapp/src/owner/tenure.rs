@@ -6,25 +6,25 @@ use std::{
 };
 
 use chasqui_kit::{clock::now_ms, lease::Held};
-use chasqui_proto::stream::session_lease;
-use chasqui_proto::v1::{Channel, ChannelKind, LinkEvent, NumberEntry, SessionStatus};
+use chasqui_proto::{
+    stream::session_lease,
+    v1::{ChannelKind, LinkEvent, NumberEntry, SessionStatus},
+};
 use tokio::{
     sync::{mpsc, watch},
     time::sleep_until,
 };
-use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Entry, Shared,
+    connection::{Connection, connect},
     desk::{Change, Desk, Order},
-    tokenless::Tokenless,
 };
 use crate::{
     Error,
-    cloud::{CloudApi, Number},
-    connector::{Connector, ConnectorError},
+    connector::ConnectorError,
     line::{Halt, Line},
-    remote::Remote,
     sending::Sending,
     sessions::{
         SessionKey, lives,
@@ -39,28 +39,16 @@ const WAITING_MAX: usize = 64;
 const STORE_AGAIN: Duration = Duration::from_millis(500);
 /// How long nothing may happen before the state is looked at anyway.
 const IDLE_MAX: Duration = Duration::from_mins(1);
-/// Messages a second of a number of which the directory says nothing.
-const MESSAGES_PER_SECOND: u32 = 80;
 
 /// The session ends here: somebody else owns it.
 struct Overtaken;
-
-/// The connector while it runs.
-struct Running {
-    stop: CancellationToken,
-    /// Closed when the connector has ended.
-    events: mpsc::Receiver<LinkEvent>,
-    task: AbortOnDropHandle<()>,
-}
 
 struct Tenure<'a> {
     shared: &'a Shared,
     key: &'a SessionKey,
     line: Line,
-    /// The connector, where it is one that can let a session go.
-    remote: Option<Remote>,
+    connection: Connection,
     machine: Machine,
-    running: Option<Running>,
     /// The position of the stored state, and its version.
     stored: (u64, u64),
     /// The state that the metrics show.
@@ -109,7 +97,7 @@ async fn own(
     }
     let version = session.as_ref().map_or(0, |session| session.version);
     let machine = Machine::resume(key, session, number.is_some(), Limits::new(&shared.config), now_ms());
-    let (line, remote) = connect(shared, key, number.as_ref(), ownership, stop);
+    let (line, connection) = connect(shared, key, number.as_ref(), ownership, stop);
     let (orders, ordered) = mpsc::channel(WAITING_MAX);
     let desk = tokio::spawn(Desk::open(&line, &shared.fetcher, orders).await?.serve());
     let (halts, halted) = mpsc::channel(WAITING_MAX);
@@ -120,12 +108,12 @@ async fn own(
     tracing::info!(session = %key, node = %shared.node, ownership, "session {key} is owned here");
     let (stored, shown) = ((seq, version), machine.session().status());
     let mut tenure =
-        Tenure { shared, key, line, remote, machine, running: None, stored, shown, store_again: None, open };
+        Tenure { shared, key, line, connection, machine, stored, shown, store_again: None, open };
     count(shown, 1.0);
     let ended = tenure.live(number, ordered, halted).await;
     count(tenure.shown, -1.0);
     stop.cancel();
-    tenure.stop_connector().await;
+    tenure.connection.stop().await;
     for (part, task) in [("desk", desk), ("sending", sending)] {
         if let Err(error) = task.await {
             tracing::error!(%error, session = %key, "the {part} of a session failed");
@@ -134,59 +122,6 @@ async fn own(
     let reason = if ended.is_err() { "somebody else owns it" } else { "it is given back" };
     tracing::info!(session = %key, "session {key} is not owned here any more: {reason}");
     Ok(())
-}
-
-/// What connects the session to its provider, and what sending shares with it.
-fn connect(
-    shared: &Shared,
-    key: &SessionKey,
-    number: Option<&NumberEntry>,
-    ownership: u64,
-    stop: &CancellationToken,
-) -> (Line, Option<Remote>) {
-    let (kind, connector, remote): (_, Arc<dyn Connector>, _) = if number.is_some() {
-        (ChannelKind::WhatsappCloud, cloud_connector(shared, key), None)
-    } else {
-        let remote = Remote {
-            bus: shared.bus.clone(),
-            tenant: key.tenant.clone(),
-            session: key.session.clone(),
-            ownership,
-            answer_wait: Duration::from_millis(shared.config.send_wait_ms),
-        };
-        (ChannelKind::WhatsappLinked, Arc::new(remote.clone()), Some(remote))
-    };
-    let line = Line {
-        bus: shared.bus.clone(),
-        tenant: key.tenant.clone(),
-        session: key.session.clone(),
-        channel: Channel {
-            kind: kind.into(),
-            id: key.session.to_string(),
-            display_phone_number: number.map(|n| n.display_phone_number.clone()).unwrap_or_default(),
-            account_id: number.map(|n| n.account_id.clone()).unwrap_or_default(),
-        },
-        node: shared.node.clone(),
-        ownership,
-        connector,
-        messages_per_second_max: number.map(|number| match number.messages_per_second_max {
-            0 => MESSAGES_PER_SECOND,
-            limit => limit,
-        }),
-        fallback: shared.config.fallback(),
-        stop: stop.clone(),
-    };
-    (line, remote)
-}
-
-fn cloud_connector(shared: &Shared, key: &SessionKey) -> Arc<dyn Connector> {
-    let Some(access_token) = shared.config.token_of(key.session.as_str()).cloned() else {
-        return Arc::new(Tokenless);
-    };
-    let (tenant, phone_number_id) = (key.tenant.clone(), key.session.to_string());
-    let number = Number { tenant, phone_number_id, access_token };
-    let (store, limits) = (shared.fetcher.store().clone(), shared.config.media.limits());
-    Arc::new(CloudApi::new(shared.graph.clone(), number, store, limits))
 }
 
 impl Tenure<'_> {
@@ -207,7 +142,7 @@ impl Tenure<'_> {
             tokio::select! {
                 () = stop.cancelled() => {}
                 Some(order) = orders.recv() => self.obey(order).await?,
-                event = next_event(&mut self.running) => self.hear(event),
+                event = self.connection.next() => self.hear(event),
                 Some(halt) = halts.recv() => self.halt(halt),
                 () = sleep_until(wake.into()) => self.machine.tick(now_ms()),
                 _ = directory.changed() => {
@@ -276,7 +211,6 @@ impl Tenure<'_> {
 
     fn hear(&mut self, event: Option<LinkEvent>) {
         let Some(event) = event else {
-            self.running = None;
             return self.machine.ended(now_ms());
         };
         if let Err(error) = self.machine.told(&event, now_ms()) {
@@ -298,13 +232,10 @@ impl Tenure<'_> {
     async fn settle(&mut self) -> Result<(), Overtaken> {
         self.open.send_replace(self.machine.is_open());
         self.show();
-        if self.machine.runs() && self.running.is_none() {
-            self.start_connector();
-        } else if !self.machine.runs() && self.running.is_some() {
-            self.stop_connector().await;
-            if let Some(remote) = &self.remote {
-                remote.let_go().await;
-            }
+        if self.machine.runs() {
+            self.connection.start();
+        } else if self.connection.stop().await {
+            self.connection.let_go().await;
         }
         if self.machine.session().version == self.stored.1 {
             return Ok(());
@@ -313,24 +244,6 @@ impl Tenure<'_> {
             return Ok(());
         }
         self.store().await
-    }
-
-    fn start_connector(&mut self) {
-        let (stop, connector) = (self.line.stop.child_token(), self.line.connector.clone());
-        let (told, events) = mpsc::channel(WAITING_MAX);
-        let until = stop.clone();
-        let task = tokio::spawn(async move { connector.run(told, until).await });
-        self.running = Some(Running { stop, events, task: AbortOnDropHandle::new(task) });
-    }
-
-    async fn stop_connector(&mut self) {
-        let Some(Running { stop, events, task }) = self.running.take() else { return };
-        stop.cancel();
-        // It may be telling something that nobody hears any more.
-        drop(events);
-        if let Err(error) = task.await {
-            tracing::error!(%error, session = %self.key, "the connector of a session failed");
-        }
     }
 
     async fn store(&mut self) -> Result<(), Overtaken> {
@@ -393,14 +306,6 @@ impl Tenure<'_> {
         } else {
             tracing::info!(%session, status, reason, "session {session} is {status}");
         }
-    }
-}
-
-/// The next thing the connector tells; `None` when it has ended. It never comes while none runs.
-async fn next_event(running: &mut Option<Running>) -> Option<LinkEvent> {
-    match running {
-        Some(running) => running.events.recv().await,
-        None => std::future::pending().await,
     }
 }
 

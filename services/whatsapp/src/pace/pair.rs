@@ -90,6 +90,13 @@ impl Pairs {
         }
     }
 
+    /// A message that was to go to a contact did not reach the provider.
+    pub(crate) fn give_back(&mut self, pair: &Pair) {
+        if let Some(pace) = self.known.get_mut(pair) {
+            pace.count = pace.count.saturating_sub(1);
+        }
+    }
+
     /// How long the contact would wait if the provider refused the next message: 1, 4, 16, … seconds; `None` where it
     /// was refused too often.
     pub(crate) fn pause_of(&self, pair: &Pair) -> Option<Duration> {
@@ -158,6 +165,17 @@ mod tests {
         check(20, 120);
         check(45, 270);
         assert_eq!(sent(std::iter::repeat_n(Duration::ZERO, 46))[45], MEMORY);
+    }
+
+    #[test]
+    fn what_did_not_reach_the_provider_costs_nothing() {
+        let (now, mut pairs) = (Instant::now(), Pairs::new(true));
+        for _ in 0..10 {
+            pairs.take(&pair(), now);
+            pairs.give_back(&pair());
+        }
+        pairs.take(&pair(), now);
+        assert_eq!(pairs.earliest(&pair(), now + INTERVAL), now + INTERVAL);
     }
 
     #[test]

@@ -231,17 +231,17 @@ impl Desk {
     }
 
     fn apply(&mut self, effect: Effect, pair: &Pair, now: Instant) {
-        if effect == Effect::Silent {
-            self.circuit.silent(now);
-            return;
-        }
-        self.circuit.answered();
         match effect {
+            Effect::Silent | Effect::Unwritten => self.circuit.silent(now),
+            _ => self.circuit.answered(),
+        }
+        match effect {
+            Effect::Answered | Effect::Silent => {}
+            Effect::Unwritten => self.pairs.give_back(pair),
             Effect::Accepted => {
                 self.number.accepted();
                 self.pairs.accepted(pair);
             }
-            Effect::Answered | Effect::Silent => {}
             Effect::NumberThrottled(pause) => {
                 meter::throttled("number");
                 self.number.throttle(now, pause);

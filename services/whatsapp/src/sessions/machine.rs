@@ -121,8 +121,8 @@ impl Machine {
             SessionStatus::Reconnecting => machine.deadline_ms = Some(now_ms + limits.session_timeout_ms),
             // Once it was connected, it comes back by itself.
             SessionStatus::Failed if is_cloud || !machine.session.phone.is_empty() => {}
-            SessionStatus::Failed | SessionStatus::LoggedOut => machine.run = Run::Off,
-            SessionStatus::Stopped if machine.session.reason == CLOSED => machine.run = Run::Off,
+            SessionStatus::Failed => machine.run = Run::Off,
+            _ if machine.is_closed() => machine.run = Run::Off,
             _ => machine.start(now_ms),
         }
         machine
@@ -161,6 +161,9 @@ impl Machine {
 
     /// Somebody wants it ended. The caller has told the provider.
     pub(crate) fn close(&mut self, now_ms: i64) {
+        if self.is_closed() {
+            return;
+        }
         if self.is_cloud {
             self.turn(SessionStatus::Stopped, CLOSED, now_ms);
         } else {
@@ -226,6 +229,14 @@ impl Machine {
             SessionStatus::ScanQr if self.qrs < self.limits.retries_max => self.wait_for_connector(now_ms),
             SessionStatus::Connected => self.reconnect("taken_over", now_ms),
             _ => self.fail("timeout", now_ms),
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        match self.session.status() {
+            SessionStatus::LoggedOut => true,
+            SessionStatus::Stopped => self.session.reason == CLOSED,
+            _ => false,
         }
     }
 

@@ -132,14 +132,16 @@ async fn a_number_that_is_closed_stays_closed_over_restarts_until_it_is_opened()
     let world = World::start().await?;
     let replica = world.replica("whatsapp-1", config.clone()).await?;
     world.becomes(NUMBER, SessionStatus::Connected).await;
-    assert_eq!(world.close(NUMBER).await?.status(), SessionStatus::Stopped);
+    let closed = world.close(NUMBER).await?;
+    assert_eq!((closed.status(), closed.reason.as_str()), (SessionStatus::Stopped, "closed"));
     replica.stop().await?;
     let _replica = world.replica("whatsapp-2", config).await?;
     wait_for(SOON, "the next owner has it", async || {
         (world.holder(NUMBER).await? == "whatsapp-2").then_some(())
     })
     .await;
-    assert_eq!(world.close(NUMBER).await?.status(), SessionStatus::Stopped);
+    // The same version: it was nothing else in between.
+    assert_eq!(world.close(NUMBER).await?, closed);
     world.open(NUMBER).await?;
     world.becomes(NUMBER, SessionStatus::Connected).await;
     Ok(())

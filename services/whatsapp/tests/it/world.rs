@@ -75,8 +75,13 @@ impl World {
             let platform = Platform { bus, door, health: board, node: name, tenant };
             chasqui_whatsapp::run(config, platform, until).await
         });
-        wait_for(SOON, "the replica is ready", async || health.is_ready().then_some(())).await;
-        Ok(Replica { node, runtime: Some(runtime), stop, service })
+        let mut replica = Replica { node, runtime: Some(runtime), stop, service };
+        let settled = async || (health.is_ready() || replica.service.is_finished()).then_some(());
+        wait_for(SOON, "the replica is ready", settled).await;
+        if replica.service.is_finished() {
+            (&mut replica.service).await??;
+        }
+        Ok(replica)
     }
 
     pub(crate) async fn open(&self, session: &str) -> Result<Session, RequestError> {

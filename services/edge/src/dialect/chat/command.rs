@@ -3,7 +3,10 @@
 use serde_json::{Map, Value};
 
 use super::refusal::{Refusal, Style};
-use crate::dialect::crm::TEXT_CHARS_MAX;
+use crate::dialect::{
+    attachment::{self, Attachment},
+    crm::TEXT_CHARS_MAX,
+};
 
 /// The most characters of an id that a client gives: of a chat, a message, itself, or its own name for a message.
 const ID_CHARS_MAX: usize = 128;
@@ -13,7 +16,10 @@ const ID_CHARS_MAX: usize = 128;
 pub(crate) struct Write {
     pub(crate) style: Style,
     pub(crate) chat: String,
+    /// Empty only where there is a file.
     pub(crate) text: String,
+    /// Of an agent.
+    pub(crate) file: Option<Box<Attachment>>,
     /// Who the frame says it is from. Only checked: the connection knows who it is.
     pub(crate) claimed_sender: Option<String>,
     /// The client's own name for it, told back once it is stored; a text or a number.
@@ -76,15 +82,20 @@ fn chat_message(fields: &Map<String, Value>) -> Result<Command, Refusal> {
     let sender = id(fields, "sender_id")?.ok_or_else(|| incomplete.clone())?;
     let text = text(fields, Style::Chat)?.ok_or(incomplete)?;
     let client_id = client_id(fields)?;
-    Ok(Command::Write(Write { style: Style::Chat, chat, text, claimed_sender: Some(sender), client_id }))
+    let (file, claimed_sender) = (None, Some(sender));
+    Ok(Command::Write(Write { style: Style::Chat, chat, text, file, claimed_sender, client_id }))
 }
 
 fn agent_chat_message(fields: &Map<String, Value>) -> Result<Command, Refusal> {
     let incomplete = Refusal::Incomplete(Style::AgentChat);
     let chat = id(fields, "chat_id")?.ok_or_else(|| incomplete.clone())?;
-    let text = text(fields, Style::AgentChat)?.ok_or(incomplete)?;
+    let (text, file) = (text(fields, Style::AgentChat)?, file(fields)?);
+    if text.is_none() && file.is_none() {
+        return Err(incomplete);
+    }
+    let text = text.unwrap_or_default();
     let (claimed_sender, client_id) = (id(fields, "sender_id")?, client_id(fields)?);
-    Ok(Command::Write(Write { style: Style::AgentChat, chat, text, claimed_sender, client_id }))
+    Ok(Command::Write(Write { style: Style::AgentChat, chat, text, file, claimed_sender, client_id }))
 }
 
 fn message_read(fields: &Map<String, Value>) -> Result<Command, Refusal> {
@@ -154,6 +165,14 @@ fn text(fields: &Map<String, Value>, style: Style) -> Result<Option<String>, Ref
     Ok(Some(text))
 }
 
+fn file(fields: &Map<String, Value>) -> Result<Option<Box<Attachment>>, Refusal> {
+    let Some(given) = fields.get("attachment").filter(|given| !given.is_null()) else { return Ok(None) };
+    let read = attachment::read(given).map_err(|wrong| {
+        Refusal::Unwelcome(Style::AgentChat, format!("attachment.{} {}", wrong.field, wrong.spanish))
+    });
+    Ok(Some(Box::new(read?)))
+}
+
 fn client_id(fields: &Map<String, Value>) -> Result<Option<Value>, Refusal> {
     Ok(id(fields, "client_id")?.and_then(|_| fields.get("client_id").cloned()))
 }
@@ -175,7 +194,8 @@ mod tests {
 
     fn write(style: Style, claimed_sender: Option<&str>) -> Write {
         let claimed_sender = claimed_sender.map(str::to_owned);
-        Write { style, chat: "c1".to_owned(), text: "hola".to_owned(), claimed_sender, client_id: None }
+        let (chat, text) = ("c1".to_owned(), "hola".to_owned());
+        Write { style, chat, text, file: None, claimed_sender, client_id: None }
     }
 
     #[test]
@@ -184,6 +204,18 @@ mod tests {
         check(&json!({ "source": "chatbot", "message": "123" }), text("123"));
         check(&json!({ "source": "chatbot", "event": "chat_message", "message": 7 }), text("7"));
         refuse(&json!({ "source": "chatbot", "event": "typing" }), &Refusal::Incomplete(Style::Chat));
+    }
+
+    #[test]
+    fn ben_23_an_agent_attaches_a_file_with_or_without_a_text() {
+        let frame = |attachment: Value| json!({ "event": "agent_chat_message", "chat_id": "c1", "attachment": attachment });
+        let link = json!({ "url": "https://example.com/a.jpg" });
+        let file = Some(Box::new(attachment::read(&link).unwrap()));
+        let alone = Write { text: String::new(), file, ..write(Style::AgentChat, None) };
+        check(&frame(link), Command::Write(alone));
+        let wrong = "attachment.id debe ser el id de un archivo subido".to_owned();
+        refuse(&frame(json!({ "id": "7" })), &Refusal::Unwelcome(Style::AgentChat, wrong));
+        refuse(&frame(Value::Null), &Refusal::Incomplete(Style::AgentChat));
     }
 
     #[test]

@@ -138,6 +138,21 @@ async fn what_has_expired_is_not_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_told_of_a_failure_of_what_an_earlier_owner_has_sent() {
+    let (world, provider) = (World::new().await, Provider::scripted([]));
+    let mut message = world.message(1, Priority::Campaign);
+    message.expires_at_ms = 1;
+    let id = message.id.parse().unwrap();
+    world.was_accepted(id).await;
+    world.queue(&message).await;
+    let owner = world.owner("b", &provider, Number::default());
+    world.queue_is_empty().await;
+    world.bus.barrier().await.unwrap();
+    assert_eq!((provider.times(id), world.statuses(id).len()), (0, 0));
+    owner.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_new_owner_goes_on_at_the_pace_of_the_one_before() {
     let (world, provider) = (World::new().await, Provider::scripted([]));
     let owner = world.owner("a", &provider, Number::default());
@@ -168,5 +183,35 @@ async fn a_contact_with_hundreds_of_messages_does_not_keep_the_others_waiting() 
     let burst = || provider.reached().iter().filter(|reached| reached.contact == "5491100000001").count();
     wait_for(SOON, "its burst is sent", async || (burst() >= 45).then_some(())).await;
     assert_eq!(burst(), 45);
+    owner.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_stops_finishes_what_is_in_hand() {
+    let (world, provider) = (World::new().await, Provider::scripted([]));
+    *provider.latency.lock().unwrap() = Duration::from_millis(300);
+    let owner = world.owner("a", &provider, Number::default());
+    let id = world.queue_one(1).await;
+    wait_for(SOON, "its bytes are written", async || (provider.times(id) == 1).then_some(())).await;
+    owner.stopped().await;
+    assert_eq!(world.send(id).await.unwrap().state(), SendState::Accepted);
+    world.queue_is_empty().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_is_killed_loses_nothing_and_doubles_nothing() {
+    let (world, provider) = (World::new().await, Provider::scripted([]));
+    *provider.latency.lock().unwrap() = Duration::from_millis(50);
+    let messages: Vec<_> = (0..400).map(|contact| world.message(contact, Priority::Campaign)).collect();
+    let ids = world.queue_all(&messages).await;
+    let owner = world.owner("a", &provider, Number { rate: Some(100), ..Number::default() });
+    wait_for(SOON, "some were sent", async || (provider.reached().len() > 100).then_some(())).await;
+    world.server.restart().await.unwrap();
+    wait_for(SOON * 2, "all were sent", async || (provider.reached().len() >= 400).then_some(())).await;
+    world.queue_is_empty().await;
+    for id in ids {
+        assert_eq!(provider.times(id), 1, "{id}");
+        assert_eq!(world.send(id).await.unwrap().state(), SendState::Accepted);
+    }
     owner.stopped().await;
 }

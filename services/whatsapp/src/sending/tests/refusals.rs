@@ -39,10 +39,11 @@ async fn a_contact_that_gets_too_many_waits_alone() {
     let refused = world.queue_one(1).await;
     wait_for(SOON, "it was refused", async || (provider.times(refused) == 1).then_some(())).await;
     let other = world.queue_one(2).await;
+    let reply = world.queue(&world.message(1, Priority::Reply)).await;
     world.status(other, Status::Accepted).await;
     world.status(refused, Status::Accepted).await;
     let reached = provider.reached();
-    assert!(reached[1].id == other.to_string());
+    assert_eq!((&reached[1].id, &reached[2].id), (&other.to_string(), &reply.to_string()));
     assert!(reached[2].at - reached[0].at >= Duration::from_secs(1));
     owner.stopped().await;
 }
@@ -200,11 +201,11 @@ async fn after_the_fifth_attempt_a_message_is_a_dead_letter_that_can_be_replayed
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_is_away_costs_no_message_its_attempts() {
     let world = World::new().await;
-    let provider = Provider::scripted(std::iter::repeat_n(Answer::NotWritten, 4));
+    let provider = Provider::scripted(std::iter::repeat_n(Answer::NotWritten, 5));
     let owner = world.owner("a", &provider, Number::default());
     let id = world.queue_one(1).await;
     world.status(id, Status::Accepted).await;
-    assert_eq!(provider.times(id), 5);
+    assert_eq!(provider.times(id), 6);
     assert_eq!(world.dead_letters().await.len(), 0);
     owner.stopped().await;
 }

@@ -2,7 +2,7 @@
 
 use chasqui_kit::{TraceContext, publish::Fact};
 use chasqui_proto::{
-    stream::OUTBOX,
+    stream::{MESSAGES, OUTBOX, WINDOW_CONSUMER},
     subject::{self, NodeToken},
     v1::{ChannelKind, Message, Priority, SenderType, Status},
 };
@@ -118,11 +118,14 @@ async fn when_a_contact_writes_its_window_is_noted_and_never_moves_back() {
             .unwrap();
     }
     let windows = window::Windows::open(&world.bus).await.unwrap();
-    wait_for(SOON, "the newest is noted", async || {
-        let window = windows.get(&world.tenant, &world.session, &conversation).await.unwrap()?;
-        (window.last_in_at_ms == 5_000 && window.provider_message_id == "wamid.5000").then_some(())
+    let messages = world.bus.jetstream().get_stream(MESSAGES.name).await.unwrap();
+    wait_for(SOON, "all were heard", async || {
+        let consumer = messages.consumer_info(WINDOW_CONSUMER).await.ok()?;
+        (consumer.ack_floor.stream_sequence == 5).then_some(())
     })
     .await;
+    let window = windows.get(&world.tenant, &world.session, &conversation).await.unwrap().unwrap();
+    assert_eq!((window.last_in_at_ms, window.provider_message_id.as_str()), (5_000, "wamid.5000"));
     stop.cancel();
     for task in keeps {
         task.await.unwrap();

@@ -16,7 +16,7 @@ use chasqui_proto::{
     subject::{self, NodeToken},
     v1::{
         Alias, AliasKind, Channel, ChannelKind, Contact, LinkEvent, Media, Message, MessageStatus,
-        MessageType, Priority, ProviderError, Send, Status,
+        MessageType, Priority, ProviderError, Send, SendState, Status,
     },
 };
 use chasqui_testkit::{NatsServer, wait_for};
@@ -32,7 +32,7 @@ use crate::{
     connector::{Connector, ConnectorError, Fetched, Outcome, Outgoing},
     line::{Halt, Line},
     sending::{Sending, Settings},
-    sends::Sends,
+    sends::{Record, Sends},
 };
 
 pub(super) const SOON: Duration = Duration::from_secs(15);
@@ -162,7 +162,7 @@ impl Default for Number {
 }
 
 pub(super) struct World {
-    _server: NatsServer,
+    pub(super) server: NatsServer,
     pub(super) bus: Bus,
     pub(super) tenant: Tenant,
     pub(super) session: NodeToken,
@@ -185,7 +185,7 @@ impl World {
             }
         });
         let (tenant, session) = ("default".parse().unwrap(), NodeToken::new("1000001"));
-        Self { _server: server, bus, tenant, session, statuses }
+        Self { server, bus, tenant, session, statuses }
     }
 
     pub(super) fn owner(&self, node: &str, provider: &Arc<Provider>, number: Number) -> Owner {
@@ -266,6 +266,19 @@ impl World {
         sends.get(&self.tenant, &self.session, &id).await.unwrap().map(|record| record.send)
     }
 
+    /// An owner sent it, and ended before it acknowledged it.
+    pub(super) async fn was_accepted(&self, id: MessageId) {
+        let sends = Sends::open(&self.bus).await.unwrap();
+        let send = Send {
+            message_id: id.to_string(),
+            state: SendState::Accepted.into(),
+            attempts: 1,
+            ..Send::default()
+        };
+        let none = Record::none(Send::default());
+        sends.put(&self.tenant, &self.session, &id, (&none, send)).await.unwrap();
+    }
+
     /// Waits until nothing is left to send, now or later.
     pub(super) async fn queue_is_empty(&self) {
         wait_for(SOON, "the queue is empty", async || (self.count(OUTBOX.name).await == 0).then_some(()))
@@ -273,7 +286,9 @@ impl World {
     }
 
     pub(super) async fn count(&self, stream: &str) -> u64 {
-        self.bus.jetstream().get_stream(stream).await.unwrap().cached_info().state.messages
+        let opened = self.bus.jetstream().get_stream(stream).await;
+        // A broker that has just started may not offer it yet.
+        opened.map_or(u64::MAX, |stream| stream.cached_info().state.messages)
     }
 
     /// How many messages wait with the broker.
