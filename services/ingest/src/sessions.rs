@@ -98,6 +98,23 @@ impl Sessions {
         Ok(session)
     }
 
+    /// The session that a client means which had the only number behind a name of its own: the device that was linked under
+    /// the name, else the tenant's number of the Cloud API, where it has one.
+    pub(crate) async fn behind(
+        &self,
+        tenant: &Tenant,
+        name: &SessionName,
+        trace: TraceContext,
+    ) -> Result<Session, SessionError> {
+        let named = self.get(tenant, Some(name), trace).await;
+        if named.as_ref().is_ok_and(|session| session.updated_at_ms != 0) {
+            return named;
+        }
+        let default = self.get(tenant, None, trace).await;
+        let is_number = |session: &Session| channel(&session.id).kind() == ChannelKind::WhatsappCloud;
+        if default.as_ref().is_ok_and(is_number) { default } else { named }
+    }
+
     /// A session that takes messages: it is connected, or was and is being connected again by itself.
     pub(crate) async fn taking(
         &self,

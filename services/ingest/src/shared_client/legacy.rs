@@ -37,7 +37,7 @@ pub(crate) async fn show(
         let caller = client.machines.caller(&headers, &[Scope::Send]).await?;
         let name = name(&session)?;
         // One that nobody knows, or that nobody can be asked about, is disconnected.
-        let session = client.machines.sessions.get(&caller.tenant, Some(&name), trace).await;
+        let session = client.machines.sessions.behind(&caller.tenant, &name, trace).await;
         Ok(shown(&session.unwrap_or_default()))
     })
     .await
@@ -59,8 +59,11 @@ pub(crate) async fn init(
     answer(async {
         let trace = TraceContext::of_http(&headers);
         let caller = client.machines.caller(&headers, &[Scope::Send]).await?;
-        let name = name(&session)?;
-        Ok(shown(&client.machines.sessions.open(&caller.tenant, &name, trace).await?))
+        let (sessions, name) = (&client.machines.sessions, name(&session)?);
+        // Of a name that is unknown, and where nobody can be asked, opening it tells.
+        let behind = sessions.behind(&caller.tenant, &name, trace).await.unwrap_or_default();
+        let name = behind.id.parse().unwrap_or(name);
+        Ok(shown(&sessions.open(&caller.tenant, &name, trace).await?))
     })
     .await
 }

@@ -249,6 +249,21 @@ async fn shc_04_shc_15_the_status_is_told_in_exactly_these_words() -> Result<()>
 }
 
 #[tokio::test]
+async fn shc_05_a_name_under_which_no_device_was_linked_is_the_number_of_the_cloud_api() -> Result<()> {
+    let world = World::start().await?;
+    let key = |request: RequestBuilder| request.header("x-api-key", API_KEY);
+    let whatsapp = Whatsapp::start(&world).await?;
+    whatsapp.stands("default", "", NUMBER, SessionStatus::Connected);
+    let connected = json!({ "status": "CONNECTED", "connected": true, "qr": null });
+    let told = answer(key(world.get("/haby/api/wapp-session/status")).send().await?).await?;
+    assert_eq!(told, (200, connected));
+    let (code, _) = answer(key(world.post("/haby/api/wapp-session/init")).send().await?).await?;
+    assert_eq!((code, whatsapp.opened()), (200, vec![NUMBER.to_owned()]), "no device is linked beside it");
+    whatsapp.stop().await;
+    world.stop().await
+}
+
+#[tokio::test]
 async fn shc_05_shc_06_an_older_client_starts_its_session_and_shows_the_qr() -> Result<()> {
     let world = World::start().await?;
     let key = |request: RequestBuilder| request.header("x-api-key", API_KEY);

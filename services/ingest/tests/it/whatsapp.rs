@@ -65,6 +65,13 @@ impl Whatsapp {
         self.held.lock().expect("no panic").insert((tenant.into(), name.into()), session);
     }
 
+    /// The names under which something waits to be scanned.
+    pub(crate) fn opened(&self) -> Vec<String> {
+        let held = self.held.lock().expect("no panic");
+        let scanned = held.iter().filter(|(_, session)| session.status() == SessionStatus::ScanQr);
+        scanned.map(|((_, name), _)| name.clone()).collect()
+    }
+
     pub(crate) async fn stop(self) {
         self.stop.cancel();
         self.responder.stopped().await;
