@@ -1,14 +1,15 @@
 //! Files that clients bring, and those of contacts that are not here yet.
 
-use std::{error::Error as StdError, fmt, time::Duration};
+use std::{error::Error as StdError, fmt};
 
 use bytes::Bytes;
-use chasqui_kit::{Bus, Code, Coded, TraceContext, request::RequestError};
-use chasqui_media::{FileId, Incoming, Limits, MediaError, MediaStore, MediaUrls, OnMissing, Properties};
+use chasqui_kit::{Bus, TraceContext};
+use chasqui_media::{
+    FileId, Incoming, Limits, MediaError, MediaStore, MediaUrls, OnMissing, Properties, bring,
+};
 use chasqui_proto::{
     Tenant,
-    service::{MEDIA_FETCH, MESSAGES_GET},
-    v1::{self, Direction, StoredMedia},
+    v1::{self, StoredMedia},
 };
 use futures::Stream;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -22,8 +23,6 @@ use crate::{
 
 /// How many files a node takes in at once; who comes beyond is asked to try again.
 const UPLOADS_MAX: usize = 32;
-/// How long the owner of a number may take to bring a file of a contact.
-const FETCH_WAIT: Duration = Duration::from_secs(20);
 
 /// The files of all tenants, as far as they are configured.
 pub(crate) struct Files {
@@ -58,7 +57,7 @@ impl Files {
         let bus = bus.clone();
         let bring = move |tenant, id| {
             let bus = bus.clone();
-            Box::pin(async move { bring(&bus, &tenant, id).await }) as _
+            Box::pin(async move { bring(&bus, &tenant, id, TraceContext::root()).await }) as _
         };
         Some((store, urls, OnMissing::new(bring)))
     }
@@ -131,30 +130,5 @@ impl Files {
     fn store(&self) -> Result<&MediaStore, Error> {
         let (store, _) = self.open.as_ref().ok_or(Error::NotNow("no media store is configured here"))?;
         Ok(store)
-    }
-}
-
-/// Has the owner of the number bring the file of a contact's message, which is named as the message is.
-async fn bring(bus: &Bus, tenant: &Tenant, id: FileId) -> Result<(), MediaError> {
-    let trace = TraceContext::root();
-    let question = v1::GetMessage { tenant: tenant.to_string(), message_id: id.to_string() };
-    let stored = bus.ask(MESSAGES_GET, &question, trace).await.map_err(|error| not_brought(&error))?;
-    let message = stored.message.filter(|message| message.direction() == Direction::In);
-    let message = message.ok_or(MediaError::NotFound)?;
-    let question = v1::FetchMedia {
-        tenant: tenant.to_string(),
-        session: message.channel.map(|channel| channel.id).unwrap_or_default(),
-        message_id: message.id,
-        media: Some(message.media.ok_or(MediaError::NotFound)?),
-    };
-    let asked = bus.ask_subject(MEDIA_FETCH.subject, &question, trace, FETCH_WAIT).await;
-    let _: StoredMedia = asked.map_err(|error| not_brought(&error))?;
-    Ok(())
-}
-
-fn not_brought(error: &RequestError) -> MediaError {
-    match error.code() {
-        Code::NotFound => MediaError::NotFound,
-        code => MediaError::NotBrought { code, message: error.to_string() },
     }
 }

@@ -28,7 +28,9 @@ async fn garbage_goes_to_the_dead_letters_with_its_reason_and_holds_nothing_up()
     let letter: Value = wait_for(DEADLINE, "the letter is listed", async || {
         let listed = cluster.tool(&["dlq", "list"]).await;
         let letters = listed.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        letters.into_iter().find(|letter| letter["subject"] == garbage.as_str())
+        letters
+            .into_iter()
+            .find(|letter| letter["subject"] == garbage.as_str() && letter["service"] == "persistence")
     })
     .await;
     assert_eq!(letter["reason"], "undecodable");
@@ -42,8 +44,9 @@ async fn garbage_goes_to_the_dead_letters_with_its_reason_and_holds_nothing_up()
     wait_for(DEADLINE, "the letter comes again", async || {
         let listed = cluster.tool(&["dlq", "list"]).await;
         let letters: Vec<Value> = listed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        let ours: Vec<&Value> =
-            letters.iter().filter(|other| other["subject"] == letter["subject"]).collect();
+        let is_ours =
+            |other: &&Value| other["subject"] == letter["subject"] && other["service"] == "persistence";
+        let ours: Vec<&Value> = letters.iter().filter(is_ours).collect();
         (ours.len() == 1 && ours[0]["seq"] != letter["seq"]).then_some(())
     })
     .await;

@@ -79,12 +79,23 @@ fn new_message(message: &v1::Message, status: Status, event: &Event) -> String {
 }
 
 fn status_updated(status: &v1::MessageStatus, seq: Option<u64>) -> String {
-    let data = json!({
+    let mut data = json!({
         "message_id": status.message_id,
         "conversation_id": conversation_number(&status.tenant, &status.conversation),
         "status": status.status().name(),
     });
+    if let Some(error) = status.errors.first() {
+        data["error"] = json!({ "code": error.code, "title": error.title, "details": reason(error) });
+    }
     frame("message_status_updated", data, seq)
+}
+
+/// Why, as far as the provider says it.
+fn reason(error: &v1::ProviderError) -> &str {
+    [&error.details, &error.message, &error.title]
+        .into_iter()
+        .find(|text| !text.is_empty())
+        .map_or("", String::as_str)
 }
 
 /// The first frame of a connection.
@@ -239,6 +250,24 @@ mod tests {
                 "seq": 43,
             })
         );
+    }
+
+    #[test]
+    fn a_failure_says_why() {
+        let error = v1::ProviderError {
+            code: 131_026,
+            title: "Message undeliverable".to_owned(),
+            message: "Message undeliverable".to_owned(),
+            details: "The contact has no WhatsApp".to_owned(),
+        };
+        let status = v1::MessageStatus {
+            status: Status::Failed.into(),
+            errors: vec![error],
+            ..v1::MessageStatus::default()
+        };
+        let shown = decoded(&Event::of_store("", 44, Fact::Status(Box::new(status))));
+        let error = json!({ "code": 131_026, "title": "Message undeliverable", "details": "The contact has no WhatsApp" });
+        assert_eq!(shown["data"]["error"], error);
     }
 
     #[test]

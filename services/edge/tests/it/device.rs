@@ -84,6 +84,7 @@ fn session(tenant: &str, status: SessionStatus, version: u64) -> v1::Session {
         id: "main".to_owned(),
         status: status.into(),
         qr: qr.to_owned(),
+        reason: if status == SessionStatus::Failed { "no_connector".to_owned() } else { String::new() },
         version,
         ..v1::Session::default()
     }
@@ -291,4 +292,23 @@ async fn wab_09_to_wab_13_the_same_over_http() {
         assert_eq!((answered, &body["success"]), (status, &json!(false)), "{path}");
         assert!(body["message"].as_str().unwrap().contains(names), "{path}: {body}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wab_39_who_waits_for_a_qr_is_told_why_there_will_be_none() {
+    let world = World::start().await;
+    let node = Node::start(&world, "one", &[("users_are_staff", "false")]).await;
+    let numbers = Numbers::start(&world).await;
+    let token = jwt(&json!({ "id": "u1" }));
+    let url = format!("http://{}/api/whatsapp/qr", node.address);
+    let waiting = tokio::spawn(reqwest::Client::new().get(url).bearer_auth(token).send());
+    wait_for(DEADLINE, "the session is opened", async || {
+        (numbers.opened.load(Ordering::Relaxed) > 0).then_some(())
+    })
+    .await;
+    numbers.tell("user-u1", SessionStatus::Failed, 2).await;
+    let answer = waiting.await.unwrap().unwrap();
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let body: Value = answer.json().await.unwrap();
+    assert!(body["message"].as_str().unwrap().contains("no_connector"), "{body}");
 }

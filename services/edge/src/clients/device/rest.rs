@@ -168,24 +168,28 @@ async fn show_qr(edge: &Arc<Edge>, headers: &HeaderMap) -> Result<Value, Refused
     settled.ok_or_else(|| {
         let message = "El código QR todavía no está disponible, intente nuevamente".to_owned();
         Refused(StatusCode::SERVICE_UNAVAILABLE, message)
-    })
+    })?
 }
 
 /// WAB-09, WAB-10; `None` while it is not decided.
-fn qr_body(session: &v1::Session) -> Option<Value> {
+fn qr_body(session: &v1::Session) -> Option<Result<Value, Refused>> {
     match session.status() {
-        SessionStatus::ScanQr if !session.qr.is_empty() => Some(json!({
+        SessionStatus::ScanQr if !session.qr.is_empty() => Some(Ok(json!({
             "success": true,
             "message": "Escanea este código QR con WhatsApp",
             "connected": false,
             "data": { "qr": session.qr },
-        })),
-        SessionStatus::Connected => Some(json!({
+        }))),
+        SessionStatus::Connected => Some(Ok(json!({
             "success": true,
             "message": "La sesión de WhatsApp ya está activa",
             "connected": true,
             "data": null,
-        })),
+        }))),
+        SessionStatus::Failed | SessionStatus::LoggedOut => {
+            let message = format!("No se pudo iniciar la sesión de WhatsApp: {}", session.reason);
+            Some(Err(Refused(StatusCode::SERVICE_UNAVAILABLE, message)))
+        }
         _ => None,
     }
 }

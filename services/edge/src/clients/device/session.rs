@@ -56,16 +56,18 @@ pub(super) async fn settled<T>(
     let (states, mut changed) = mpsc::channel(STATES_MAX);
     let scope = Scope::Tenant(account.clone());
     let _watching = edge.hub.join(&scope, Arc::new(Watcher(states)), &Wish::Live).await?;
-    let opened = open(edge, account).await?;
+    let mut session = open(edge, account).await?;
     let settling = timeout(wait, async {
-        let mut session = Some(opened);
-        while let Some(state) = session {
-            if let Some(answer) = decide(&state) {
+        loop {
+            if let Some(answer) = decide(&session) {
                 return Some(answer);
             }
-            session = changed.recv().await;
+            let next = changed.recv().await?;
+            // How it stood before it was opened says nothing of what becomes of it.
+            if next.version >= session.version {
+                session = next;
+            }
         }
-        None
     });
     Ok(edge.stop.run_until_cancelled(settling).await.and_then(Result::ok).flatten())
 }
