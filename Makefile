@@ -31,7 +31,7 @@ bench: ## Measure a running deployment; ARGS="--help" shows how
 	cargo build --release --locked -p chasqui
 	@exec target/release/chasqui bench $(ARGS)
 
-secrets: ## Write .env with fresh secrets for compose, unless there is one
+secrets: ## Write the secrets compose wants into .env; those that are there stay
 	@deploy/local/secrets.sh
 
 compose-up: secrets ## Build the image and start the cluster of docker-compose.yml

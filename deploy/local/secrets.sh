@@ -18,6 +18,12 @@ readonly names=(
 secret() { printf 's%s' "$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')"; }
 
 touch .env
+# A last line without an end would swallow the first that is written behind it.
+[ -z "$(tail -c 1 .env)" ] || echo >>.env
 for name in "${names[@]}"; do
-  grep -q "^$name=" .env || { echo "$name=$(secret)" >>.env; echo "secrets: made $name" >&2; }
+  grep -q "^$name=." .env && continue
+  # Without a value it is missing, for compose too.
+  sed -i "/^$name=\$/d" .env
+  echo "$name=$(secret)" >>.env
+  echo "secrets: made $name" >&2
 done

@@ -6,6 +6,8 @@ pub const TYPE: &str = "Chasqui-Type";
 pub const ID: &str = "Chasqui-Id";
 /// The position in `MESSAGES` of what waits in another stream.
 pub const MESSAGE_SEQUENCE: &str = "Chasqui-Message-Sequence";
+/// Of a delivery that is parked: where it stood in its stream while it was due.
+pub const DUE_SEQUENCE: &str = "Chasqui-Due-Sequence";
 /// W3C trace context.
 pub const TRACEPARENT: &str = "traceparent";
 

@@ -81,6 +81,7 @@ fn every_payload_has_a_golden_file() {
         "Count",
         "Forgotten",
         "ForwardRequest",
+        "HaltOwned",
         "LinkConnected",
         "LinkDisconnected",
         "LinkEvent",

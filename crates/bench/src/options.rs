@@ -2,14 +2,18 @@
 
 use anyhow::ensure;
 use chasqui_kit::bus::NatsConfig;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
-use crate::{address::Address, credential::Credential, letter::Entrance, socket::Dialect};
+use crate::{
+    address::Address, api, credential::Credential, letter::Entrance, sending::CAMPAIGN_MAX, socket::Dialect,
+};
 
 /// Phone numbers that belong to nobody: 5491100000001 to 5491100099999.
 const PHONES_MAX: u32 = 99_999;
 /// The most messages a client may miss: an edge replays 500, unless it is told otherwise.
 const MISSED_MAX: u32 = 10_000;
+/// The most listeners: a tenant may have no more.
+const LISTENERS_MAX: u32 = 2_000;
 /// The most connections that send at once.
 const CONNECTIONS_MAX: u32 = 4_096;
 
@@ -62,6 +66,28 @@ pub enum Mode {
         /// For how long, seconds; the cut is in the middle.
         seconds: u32,
     },
+    /// A campaign through one WhatsApp number, replies meanwhile, and a burst to one contact, seen at the simulator.
+    Sending {
+        /// What the number may send a second.
+        rate_per_s: u32,
+        /// How long the campaign takes at that rate, seconds.
+        seconds: u32,
+        /// How long the one contact is watched, seconds; its 46th message is due after 270.
+        pair_seconds: u32,
+    },
+    /// Messages of contacts go to many HTTP listeners, of which some hang and some fail.
+    Listeners {
+        /// How many there are in all.
+        listeners: u32,
+        /// How many of them never answer.
+        hanging: u32,
+        /// How many of them answer 500.
+        failing: u32,
+        /// Messages a second.
+        rate_per_s: u32,
+        /// For how long after the warm-up, seconds.
+        seconds: u32,
+    },
 }
 
 impl Mode {
@@ -72,14 +98,17 @@ impl Mode {
             | Self::Throughput { seconds }
             | Self::FanOut { seconds, .. }
             | Self::Storm { seconds, .. } => Some(seconds),
-            Self::Idle { .. } | Self::Resume { .. } => None,
+            Self::Idle { .. } | Self::Resume { .. } | Self::Sending { .. } | Self::Listeners { .. } => None,
         }
     }
 
     /// At what rate, where that is given.
     fn rate_per_s(self) -> Option<u32> {
         match self {
-            Self::Latency { rate_per_s, .. } | Self::Storm { rate_per_s, .. } => Some(rate_per_s),
+            Self::Latency { rate_per_s, .. }
+            | Self::Storm { rate_per_s, .. }
+            | Self::Sending { rate_per_s, .. }
+            | Self::Listeners { rate_per_s, .. } => Some(rate_per_s),
             Self::FanOut { rate_per_s, .. } => rate_per_s,
             Self::Throughput { .. } | Self::Idle { .. } | Self::Resume { .. } => None,
         }
@@ -96,6 +125,10 @@ pub struct Options {
     /// Base addresses of the edges whose sockets listen: other processes than the ingest, or the path is shorter than it
     /// looks. Default `http://127.0.0.1:3002`.
     pub edges: Vec<String>,
+    /// Base address of the simulator, where a number's messages arrive. Default `http://127.0.0.1:3900`.
+    pub simulator: String,
+    /// The API key by which messages are handed in and listeners registered. Default none; needed for those modes.
+    pub api_key: Option<SecretString>,
     /// The deployment's broker, for the floor. The user needs the stream `BENCH`, which is removed afterwards.
     pub nats: NatsConfig,
     /// Where messages enter.
@@ -132,6 +165,8 @@ impl Options {
             mode,
             ingest: "http://127.0.0.1:3001".to_owned(),
             edges: vec!["http://127.0.0.1:3002".to_owned()],
+            simulator: "http://127.0.0.1:3900".to_owned(),
+            api_key: None,
             nats: NatsConfig::default(),
             entrance,
             dialect: Dialect::Crm,
@@ -176,6 +211,22 @@ impl Options {
             }
             Mode::Storm { clients, .. } => {
                 ensure!((1..=PHONES_MAX).contains(&clients), "clients: 1 to {PHONES_MAX}");
+            }
+            Mode::Sending { rate_per_s, seconds, .. } => {
+                let messages = rate_per_s.saturating_mul(seconds);
+                ensure!(
+                    (1..=CAMPAIGN_MAX).contains(&messages),
+                    "messages of the campaign: 1 to {CAMPAIGN_MAX}"
+                );
+                api::needed(self.api_key.as_ref())?;
+            }
+            Mode::Listeners { listeners, hanging, failing, rate_per_s, seconds } => {
+                ensure!((1..=LISTENERS_MAX).contains(&listeners), "listeners: 1 to {LISTENERS_MAX}");
+                let bad = hanging.saturating_add(failing);
+                ensure!(bad < listeners, "hanging and failing: fewer than there are listeners");
+                ensure!(rate_per_s > 0 && seconds > 0, "rate and seconds: at least 1");
+                ensure!(matches!(self.entrance, Entrance::Webhook { .. }), "contacts write by the webhook");
+                api::needed(self.api_key.as_ref())?;
             }
             Mode::Latency { .. } | Mode::Throughput { .. } => {}
         }

@@ -5,8 +5,9 @@ use std::fmt::{self, Display, Formatter};
 use serde::Serialize;
 
 use crate::{
-    fan_out::FanOutReport, idle::IdleReport, ledger::Account, machine::Machine, process::Usage,
-    quantiles::times, resume::ResumeReport, stored::Stored, storm::StormReport, trial::Measurement,
+    fan_out::FanOutReport, idle::IdleReport, ledger::Account, listeners::ListenersReport, machine::Machine,
+    process::Usage, quantiles::times, resume::ResumeReport, sending::SendingReport, stored::Stored,
+    storm::StormReport, trial::Measurement,
 };
 
 /// What a run found.
@@ -34,6 +35,10 @@ pub enum Findings {
     Resume(ResumeReport),
     /// Clients came back all at once.
     Storm(StormReport),
+    /// A WhatsApp number sent.
+    Sending(Box<SendingReport>),
+    /// Events went to many HTTP listeners.
+    Listeners(Box<ListenersReport>),
 }
 
 /// The deployment and both floors, under the same load in the same run.
@@ -89,6 +94,8 @@ impl Report {
             Findings::FanOut(fan_out) => fan_out.account.is_clean(),
             Findings::Resume(resume) => resume.is_clean(),
             Findings::Storm(storm) => storm.is_clean(),
+            Findings::Sending(sending) => sending.is_clean(),
+            Findings::Listeners(listeners) => listeners.is_clean(),
         }
     }
 }
@@ -103,6 +110,8 @@ impl Display for Report {
             Findings::FanOut(fan_out) => fan_out.fmt(f),
             Findings::Resume(resume) => resume.fmt(f),
             Findings::Storm(storm) => storm.fmt(f),
+            Findings::Sending(sending) => sending.fmt(f),
+            Findings::Listeners(listeners) => listeners.fmt(f),
         }
     }
 }
@@ -200,7 +209,7 @@ impl Display for IdleReport {
     }
 }
 
-const QUANTILES: &str = "p50      p95      p99    p99.9      max";
+pub(crate) const QUANTILES: &str = "p50      p95      p99    p99.9      max";
 
 impl Display for FanOutReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -247,7 +256,7 @@ impl Display for StormReport {
     }
 }
 
-fn fmt_copies(account: &Account, f: &mut Formatter<'_>) -> fmt::Result {
+pub(crate) fn fmt_copies(account: &Account, f: &mut Formatter<'_>) -> fmt::Result {
     writeln!(
         f,
         "{} sent, {} acknowledged; {} of {} copies, {} lost, {} twice, {} out of order",
@@ -261,7 +270,7 @@ fn fmt_copies(account: &Account, f: &mut Formatter<'_>) -> fmt::Result {
     )
 }
 
-fn quantiles(quantiles: &crate::Quantiles) -> String {
+pub(crate) fn quantiles(quantiles: &crate::Quantiles) -> String {
     let columns = [quantiles.p50_us, quantiles.p95_us, quantiles.p99_us, quantiles.p999_us, quantiles.max_us];
     let milliseconds = |us: u64| std::time::Duration::from_micros(us).as_secs_f64() * 1e3;
     columns.map(|us| format!("{:>9.2}", milliseconds(us))).concat()

@@ -9,11 +9,13 @@ use crate::{
     floor::Floor,
     idle,
     letter::Entrance,
+    listeners::{self, Cast},
     machine::Machine,
     options::{Mode, Options},
     plan::Pace,
     report::{Findings, PathReport, Ratios, Report},
     resume,
+    sending::{self, Task},
     socket::Dialect,
     storm,
     trial::{Load, Measurement},
@@ -41,6 +43,14 @@ pub async fn run(options: Options) -> anyhow::Result<Report> {
         }
         Mode::Storm { clients, rate_per_s, seconds } => {
             Findings::Storm(storm::measure(&options, clients, rate_per_s, seconds).await?)
+        }
+        Mode::Sending { rate_per_s, seconds, pair_seconds } => {
+            let task = Task { rate_per_s, seconds, pair_seconds };
+            Findings::Sending(Box::new(sending::measure(&options, task).await?))
+        }
+        Mode::Listeners { listeners, hanging, failing, rate_per_s, seconds } => {
+            let cast = Cast { all: listeners, hanging, failing };
+            Findings::Listeners(Box::new(listeners::measure(&options, cast, rate_per_s, seconds).await?))
         }
     };
     Ok(Report { title: title(&options), machine: Machine::here(), findings })
@@ -137,6 +147,14 @@ fn title(options: &Options) -> String {
         Mode::Storm { clients, rate_per_s, .. } => {
             let kind = kind(options);
             return format!("{clients} {kind} cut at once while {rate_per_s} messages a second flow");
+        }
+        Mode::Sending { rate_per_s, seconds, .. } => {
+            return format!("a number that may send {rate_per_s} a second sends for {seconds} s");
+        }
+        Mode::Listeners { listeners, rate_per_s, seconds, .. } => {
+            return format!(
+                "{rate_per_s} messages a second for {seconds} s to each of {listeners} listeners"
+            );
         }
     };
     format!("{load}, {entrance} → {sockets} {edges} edge(s), texts of {} bytes", options.text_bytes)

@@ -149,7 +149,16 @@ mod tests {
         ] {
             assert_eq!(CallbackUrl::parse(bad), Err(why), "{bad}");
         }
-        for unreadable in ["", "bot.example.com", "/events", "http://", "http://a b/", "http://[::1"] {
+        for unreadable in [
+            "",
+            "bot.example.com",
+            "/events",
+            "http://",
+            "http://a b/",
+            "http://[::1",
+            "http://[fe80::1%25eth0]/",
+            "http://1.2.3.4.5/",
+        ] {
             assert!(
                 matches!(CallbackUrl::parse(unreadable), Err(CallbackError::Unreadable(_))),
                 "{unreadable}"
@@ -166,6 +175,11 @@ mod tests {
             "http://bot.localhost./",
             "http://2130706433/",
             "http://0x7f.1/",
+            "http://0177.0.0.1/",
+            "http://127.1/",
+            "http://127.0.0.1./",
+            "http://１２７.0.0.1/",
+            "http://%31%32%37.0.0.1/",
         ] {
             let url = CallbackUrl::parse(text).unwrap();
             let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -173,6 +187,19 @@ mod tests {
             assert_eq!(url.judge(&some), Ok(()), "{text}");
         }
         assert_eq!(CallbackUrl::parse("http://10.0.0.1.example.com/").unwrap().judge(&none), Ok(()));
+    }
+
+    #[test]
+    fn shc_25_no_spelling_of_an_address_hides_it() {
+        for text in [
+            "http://[::ffff:169.254.169.254]/",
+            "http://[64:ff9b::a9fe:a9fe]/",
+            "http://[2002:a9fe:a9fe::]/",
+            "http://2852039166/",
+        ] {
+            let judged = CallbackUrl::parse(text).unwrap().judge(&Allowed::default());
+            assert!(matches!(judged, Err(CallbackError::Forbidden(_))), "{text}: {judged:?}");
+        }
     }
 
     #[test]

@@ -39,9 +39,9 @@ pub(crate) struct Bench {
     /// Length of each text, bytes.
     #[arg(long, global = true, default_value_t = 120)]
     text_bytes: u32,
-    /// Seconds at the beginning that the quantiles leave out.
-    #[arg(long, global = true, default_value_t = 1)]
-    warmup: u32,
+    /// Seconds at the beginning that the quantiles leave out: 1, for `listeners` 30.
+    #[arg(long, global = true)]
+    warmup: Option<u32>,
     /// Look for every acknowledged message in the history afterwards.
     #[arg(long, global = true)]
     verify_stored: bool,
@@ -115,6 +115,39 @@ enum What {
         #[arg(long, default_value_t = 20)]
         seconds: u32,
     },
+    /// A campaign through one WhatsApp number, replies meanwhile, and a burst to one contact, seen at the simulator.
+    Sending {
+        /// What the number may send a second.
+        #[arg(long, default_value_t = 80)]
+        rate: u32,
+        /// How long the campaign takes at that rate.
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+        /// How long the one contact is watched; its 46th message is due after 270.
+        #[arg(long, default_value_t = 285)]
+        pair_seconds: u32,
+        /// Base address of the simulator.
+        #[arg(long, default_value = "http://127.0.0.1:3900", value_name = "URL")]
+        simulator: String,
+    },
+    /// Messages of contacts to many HTTP listeners of this machine, some of which hang or fail.
+    Listeners {
+        /// How many there are in all.
+        #[arg(long, default_value_t = 1_000)]
+        listeners: u32,
+        /// How many of them never answer.
+        #[arg(long, default_value_t = 100)]
+        hanging: u32,
+        /// How many of them answer 500.
+        #[arg(long, default_value_t = 100)]
+        failing: u32,
+        /// Messages a second.
+        #[arg(long, default_value_t = 1)]
+        rate: u32,
+        /// For how long after the warm-up.
+        #[arg(long, default_value_t = 20)]
+        seconds: u32,
+    },
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -133,7 +166,7 @@ enum Socket {
 pub(crate) async fn run(bench: &Bench, configuration: &Configuration) -> anyhow::Result<()> {
     let report = Box::pin(chasqui_bench::run(options(bench, configuration)?)).await?;
     output::line(if bench.json { serde_json::to_string_pretty(&report)? } else { report.to_string() })?;
-    anyhow::ensure!(report.is_clean(), "messages were lost, doubled or out of order");
+    anyhow::ensure!(report.is_clean(), "messages were lost, doubled, out of order or sent too fast");
     Ok(())
 }
 
@@ -143,7 +176,9 @@ fn options(bench: &Bench, configuration: &Configuration) -> anyhow::Result<Optio
     Ok(Options {
         ingest: bench.ingest.clone(),
         edges: bench.edges.clone(),
+        simulator: bench.mode.simulator().unwrap_or(&options.simulator).to_owned(),
         nats: configuration.nats.clone(),
+        api_key: configuration.ingest.api_key.clone(),
         dialect: match bench.dialect {
             Socket::Crm => Dialect::Crm,
             Socket::Widget => Dialect::Widget,
@@ -152,7 +187,7 @@ fn options(bench: &Bench, configuration: &Configuration) -> anyhow::Result<Optio
         connections: bench.connections,
         conversations: bench.conversations,
         text_bytes: usize::try_from(bench.text_bytes)?,
-        warmup_seconds: bench.warmup,
+        warmup_seconds: bench.warmup.unwrap_or(bench.mode.warmup()),
         verify_stored: bench.verify_stored,
         processes: bench.processes.clone(),
         ..options
@@ -168,7 +203,22 @@ impl What {
             Self::FanOut { sockets, rate, seconds } => Mode::FanOut { sockets, rate_per_s: rate, seconds },
             Self::Resume { clients, missed, at_once } => Mode::Resume { clients, missed, at_once },
             Self::Storm { clients, rate, seconds } => Mode::Storm { clients, rate_per_s: rate, seconds },
+            Self::Sending { rate, seconds, pair_seconds, .. } => {
+                Mode::Sending { rate_per_s: rate, seconds, pair_seconds }
+            }
+            Self::Listeners { listeners, hanging, failing, rate, seconds } => {
+                Mode::Listeners { listeners, hanging, failing, rate_per_s: rate, seconds }
+            }
         }
+    }
+
+    fn simulator(&self) -> Option<&str> {
+        if let Self::Sending { simulator, .. } = self { Some(simulator) } else { None }
+    }
+
+    /// Until the listeners that hang are known, a time-out of 15 s is over.
+    fn warmup(&self) -> u32 {
+        if let Self::Listeners { .. } = self { 30 } else { 1 }
     }
 }
 

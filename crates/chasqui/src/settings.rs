@@ -95,19 +95,18 @@ pub(crate) fn read(
 /// The simulator signs with the secret that ingest checks, and wants the token that whatsapp has; saying each once is
 /// enough.
 fn with_simulator_secrets(mut variables: Variables) -> Variables {
-    let token = variables
-        .get("WHATSAPP_ACCESS_TOKEN")
-        .or_else(|| variables.get("CHASQUI__WHATSAPP__ACCESS_TOKEN"))
-        .cloned();
+    // An empty variable is one that is not set: so compose passes those that nobody gave.
+    let given = |name: &str| variables.get(name).filter(|value| !value.is_empty());
+    let token = given("WHATSAPP_ACCESS_TOKEN").or_else(|| given("CHASQUI__WHATSAPP__ACCESS_TOKEN")).cloned();
+    // The first of several is the newest.
+    let secret = given("WHATSAPP_APP_SECRET")
+        .or_else(|| given("CHASQUI__INGEST__APP_SECRET"))
+        .and_then(|secrets| secrets.split(',').next())
+        .map(|secret| secret.trim().to_owned());
     if let Some(token) = token {
         variables.entry("CHASQUI__SIMULATOR__ACCESS_TOKEN".to_owned()).or_insert(token);
     }
-    let checked =
-        variables.get("WHATSAPP_APP_SECRET").or_else(|| variables.get("CHASQUI__INGEST__APP_SECRET"));
-    // The first of several is the newest.
-    if let Some(secret) =
-        checked.and_then(|secrets| secrets.split(',').next()).map(|secret| secret.trim().to_owned())
-    {
+    if let Some(secret) = secret {
         variables.entry("CHASQUI__SIMULATOR__APP_SECRET".to_owned()).or_insert(secret);
     }
     variables
@@ -231,6 +230,16 @@ mod tests {
         let configuration =
             read_variables(&[("WHATSAPP_APP_SECRET", "new, old")], &[Service::Simulator]).unwrap();
         assert_eq!(configuration.simulator.app_secret.unwrap().expose_secret(), "new");
+    }
+
+    #[test]
+    fn whatsapp_starts_without_an_access_token_and_ingest_with_a_number_alone() {
+        let unset = [("WHATSAPP_ACCESS_TOKEN", ""), ("WHATSAPP_PHONE_NUMBER_ID", "")];
+        assert!(read_variables(&unset, &[Service::Whatsapp]).is_ok());
+        let number = [("WHATSAPP_PHONE_NUMBER_ID", "100000000000001"), ("WHATSAPP_ACCESS_TOKEN", "")];
+        for services in [&[Service::Whatsapp][..], &[]] {
+            assert!(read_variables(&number, services).is_ok(), "{services:?}");
+        }
     }
 
     #[test]

@@ -22,7 +22,8 @@ pub struct Config {
     /// Where files are kept: a directory, or `s3://bucket/prefix`. Every process that keeps or serves files must see the
     /// same one. Default `media`, in the working directory.
     pub store: String,
-    /// Where the bucket is, such as `https://minio.internal:9000`. Default none: Amazon's, by region.
+    /// Where the bucket is, such as `https://minio.internal:9000`. Default none: Amazon's, by region. `HTTPS_PROXY`,
+    /// `HTTP_PROXY` and `NO_PROXY` of the environment count.
     pub s3_endpoint: Option<String>,
     /// The bucket's region. Default `us-east-1`.
     pub s3_region: String,

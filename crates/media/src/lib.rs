@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod bring;
 mod config;
 mod error;
 mod file;
@@ -8,6 +9,7 @@ mod routes;
 mod store;
 mod urls;
 
+pub use bring::bring;
 pub use config::Config;
 pub use error::MediaError;
 pub use file::{FileId, NotAFileId, Properties};

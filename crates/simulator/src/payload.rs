@@ -121,8 +121,8 @@ mod tests {
 
     #[test]
     fn a_webhook_names_each_sender_once() {
-        let (contact, luis) = ("5491100000001", "AR.13491208655302741918");
-        let messages = vec![text(contact, "a", "1"), text(luis, "b", "2"), text(contact, "c", "3")];
+        let (contact, hidden) = ("5491100000001", "AR.13491208655302741918");
+        let messages = vec![text(contact, "a", "1"), text(hidden, "b", "2"), text(contact, "c", "3")];
         let webhook = webhook("100000000000001", &messages);
         let value = &webhook["entry"][0]["changes"][0]["value"];
         assert_eq!(value["messages"].as_array().unwrap().len(), 3);
@@ -130,10 +130,10 @@ mod tests {
             value["contacts"],
             json!([
                 { "profile": { "name": "Contact 01" }, "wa_id": contact },
-                { "profile": { "name": "Contact 18" }, "user_id": luis },
+                { "profile": { "name": "Contact 18" }, "user_id": hidden },
             ])
         );
-        assert_eq!(value["messages"][1]["from_user_id"], luis);
+        assert_eq!(value["messages"][1]["from_user_id"], hidden);
     }
 
     #[test]

@@ -14,11 +14,16 @@ use chasqui_proto::{
 };
 use reqwest::{Client, RequestBuilder, Response, header};
 use secrecy::SecretString;
+use tokio::time::timeout_at;
 
-use crate::{Config, Error, format, guard, hosts::Hosts, meter, signature, verdict, verdict::Verdict};
+use crate::{
+    Config, Error, format, format::File, guard, hosts::Hosts, meter, signature, verdict, verdict::Verdict,
+};
 
 /// How much of an answer is read, bytes: what is short enough leaves the connection usable for the next event.
 const ANSWER_BYTES_MAX: usize = 4 * 1024;
+/// How long is waited for that, once the status is there: it says all that counts.
+const ANSWER_WAIT: Duration = Duration::from_secs(1);
 /// How much of an answer is told in the log, characters.
 const ANSWER_TOLD_MAX: usize = 200;
 
@@ -150,31 +155,33 @@ impl Poster {
                     "a listener's secret cannot be opened: its events wait");
                 Failure::away(error.to_string())
             })?;
-        let media_url = self.media_url(delivery, at_ms);
-        let body = format::render(delivery, listener.format(), media_url.as_deref());
+        let body = format::render(delivery, listener.format(), &self.file(delivery, at_ms));
         let request = self.client.post(url.as_str()).timeout(timeout);
         let request = signed(request, (listener.format(), &secrets), (&delivery.id, at_ms), &body);
         let answer = request.body(body).send().await.map_err(|error| unanswered(&error, timeout))?;
         judge(answer, at_ms).await
     }
 
-    /// Where the file of a message is: in our store where it is, or where its sender had it.
-    fn media_url(&self, delivery: &Delivery, now_ms: i64) -> Option<String> {
-        let Some(Fact::Message(message)) = &delivery.fact else { return None };
-        let media = message.media.as_ref()?;
-        let own = || {
-            let urls = self.media.as_ref()?;
-            Some(urls.url(&delivery.tenant.parse().ok()?, file_of(message)?, now_ms))
+    /// The file of a message: in our store where it is, or where its sender had it.
+    fn file(&self, delivery: &Delivery, now_ms: i64) -> File {
+        let Some(Fact::Message(message)) = &delivery.fact else { return File::default() };
+        let Some(media) = &message.media else { return File::default() };
+        let Some(id) = file_of(message) else {
+            // An address beside a provider's id is the provider's, who opens it only to us.
+            let is_open = media.id.is_empty() && !media.url.is_empty();
+            return File { id: None, url: is_open.then(|| media.url.clone()) };
         };
-        own().or_else(|| Some(media.url.clone()).filter(|url| !url.is_empty()))
+        let own = || Some(self.media.as_ref()?.url(&delivery.tenant.parse().ok()?, id, now_ms));
+        File { id: Some(id.to_string()), url: own() }
     }
 }
 
 /// The file of a message in our store. What a contact sent is kept under the id of its message.
 fn file_of(message: &Message) -> Option<FileId> {
-    let named = message.media.as_ref()?.id.parse().ok();
+    let media = message.media.as_ref()?;
     let kept = || message.id.parse::<MessageId>().ok().map(FileId::from);
-    named.or_else(|| (message.direction() == Direction::In).then(kept).flatten())
+    let is_fetched = message.direction() == Direction::In && !media.id.is_empty();
+    media.id.parse().ok().or_else(|| is_fetched.then(kept).flatten())
 }
 
 fn signed(
@@ -216,8 +223,8 @@ async fn judge(answer: Response, now_ms: i64) -> Result<u16, Failure> {
 
 /// The first bytes of an answer, fit for a log.
 async fn beginning(mut answer: Response) -> String {
-    let mut bytes = Vec::new();
-    while let Ok(Some(chunk)) = answer.chunk().await {
+    let (mut bytes, until) = (Vec::new(), Instant::now() + ANSWER_WAIT);
+    while let Ok(Ok(Some(chunk))) = timeout_at(until.into(), answer.chunk()).await {
         bytes.extend_from_slice(&chunk[..chunk.len().min(ANSWER_BYTES_MAX - bytes.len())]);
         if bytes.len() >= ANSWER_BYTES_MAX {
             break;

@@ -3,17 +3,36 @@
 mod chasqui;
 mod client;
 mod cloud_api;
+mod verbatim;
 
 use chasqui_proto::{
     Tenant,
-    v1::{Alias, AliasKind, Channel, Contact, Delivery, ListenerFormat, SessionStatus, delivery::Fact},
+    v1::{
+        Alias, AliasKind, Channel, Contact, Delivery, ListenerFormat, Media, SessionStatus, delivery::Fact,
+    },
 };
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-/// The body of a delivery. `media_url` is where the file of its message is.
-pub(crate) fn render(delivery: &Delivery, format: ListenerFormat, media_url: Option<&str>) -> Vec<u8> {
+/// The file of a message, as far as it is not the provider's affair.
+#[derive(Debug, Default)]
+pub(crate) struct File {
+    /// What it is called in our store, under which clients find it.
+    pub(crate) id: Option<String>,
+    /// Where it can be read.
+    pub(crate) url: Option<String>,
+}
+
+impl File {
+    /// Its id: ours, or else what is known.
+    fn id<'a>(&'a self, media: &'a Media) -> &'a str {
+        self.id.as_deref().unwrap_or(&media.id)
+    }
+}
+
+/// The body of a delivery. `file` is that of its message.
+pub(crate) fn render(delivery: &Delivery, format: ListenerFormat, file: &File) -> Vec<u8> {
     let Some(fact) = &delivery.fact else { return Vec::new() };
-    let event = Told { name: &delivery.event, tenant: &delivery.tenant, fact, media_url };
+    let event = Told { name: &delivery.event, tenant: &delivery.tenant, fact, file };
     match format {
         ListenerFormat::CloudApi => cloud_api::render(&event),
         ListenerFormat::Chasqui => chasqui::render(&event).to_string().into_bytes(),
@@ -28,7 +47,7 @@ struct Told<'a> {
     name: &'a str,
     tenant: &'a str,
     fact: &'a Fact,
-    media_url: Option<&'a str>,
+    file: &'a File,
 }
 
 impl Told<'_> {
@@ -86,6 +105,9 @@ mod golden {
     use super::*;
 
     pub(super) const WAMID: &str = "wamid.HBgNNTQ5MTEwMDAwMDAwMRUCABIYFDNBMzQ=";
+
+    /// What came with a message is called as the message is.
+    pub(super) const FILE: &str = "018f4e6e-7d55-7c7e-8a7b-0d3b5c1f2a10";
 
     fn channel() -> Channel {
         Channel {
@@ -161,6 +183,11 @@ mod golden {
         }
     }
 
+    pub(super) fn file() -> File {
+        let url = format!("https://chat.example.com/media/default/{FILE}");
+        File { id: Some(FILE.to_owned()), url: Some(url) }
+    }
+
     pub(super) fn check(format: ListenerFormat, event: &str, fact: Fact, expected: &Value) {
         let delivery = Delivery {
             tenant: "default".to_owned(),
@@ -168,7 +195,7 @@ mod golden {
             fact: Some(fact),
             ..Delivery::default()
         };
-        let body = render(&delivery, format, Some("https://chat.example.com/media/default/1"));
+        let body = render(&delivery, format, &file());
         let body: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(&body, expected, "{body:#}");
     }

@@ -1,6 +1,11 @@
 //! The way out: a client that reaches only what events may be posted to.
 
-use std::{fmt, net::SocketAddr, sync::Arc};
+use std::{
+    fmt,
+    net::{SocketAddr, ToSocketAddrs},
+    sync::Arc,
+    time::Duration,
+};
 
 use chasqui_callback::Allowed;
 use reqwest::{
@@ -9,12 +14,19 @@ use reqwest::{
     redirect::Policy,
 };
 
+use tokio::{sync::Semaphore, task::spawn_blocking};
+
 use crate::Error;
 
 /// Tells listeners who posts.
 const USER_AGENT: &str = concat!("chasqui-webhooks/", env!("CARGO_PKG_VERSION"));
-/// How many connections to one host are kept for the next event.
-const IDLE_CONNECTIONS_MAX: usize = 8;
+/// How many connections to one host are kept for the next event: many listeners may share one.
+const IDLE_CONNECTIONS_MAX: usize = 64;
+/// How long they are kept. Shorter than what common servers do (five seconds): an event that is written to a connection
+/// which the listener is just closing looks like a listener that does not answer.
+const IDLE_MAX: Duration = Duration::from_secs(4);
+/// How many names are resolved at once. Each takes a thread until the resolver gives up; files need some of them too.
+const LOOKUPS_MAX: usize = 128;
 
 /// A client that follows no redirects, knows no proxies, and asks [`Allowed`] about every address that a name has, each
 /// time it connects. Addresses that stand in URLs themselves are never resolved: they are judged with the URL.
@@ -25,7 +37,8 @@ pub(crate) fn client(allowed: &Arc<Allowed>) -> Result<Client, Error> {
         .no_proxy()
         .referer(false)
         .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
-        .dns_resolver(Arc::new(Guard { allowed: allowed.clone() }))
+        .pool_idle_timeout(IDLE_MAX)
+        .dns_resolver(Arc::new(Guard::new(allowed.clone())))
         .build()
         .map_err(|error| Error::Client(reason(&error)))
 }
@@ -33,13 +46,27 @@ pub(crate) fn client(allowed: &Arc<Allowed>) -> Result<Client, Error> {
 /// Resolves names into permitted addresses only.
 struct Guard {
     allowed: Arc<Allowed>,
+    lookups: Arc<Semaphore>,
+}
+
+impl Guard {
+    fn new(allowed: Arc<Allowed>) -> Self {
+        Self { allowed, lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)) }
+    }
 }
 
 impl Resolve for Guard {
     fn resolve(&self, name: Name) -> Resolving {
-        let allowed = self.allowed.clone();
+        let (allowed, lookups) = (self.allowed.clone(), self.lookups.clone());
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let place = lookups.acquire_owned().await.expect("the semaphore is never closed");
+            let host = name.as_str().to_owned();
+            let lookup = spawn_blocking(move || {
+                // A lookup cannot be cut off: it has its place until it ends, also when nobody waits for it any more.
+                let _place = place;
+                (host.as_str(), 0).to_socket_addrs()
+            });
+            let found = lookup.await??;
             let permitted: Vec<SocketAddr> = found.filter(|address| allowed.permits(address.ip())).collect();
             if permitted.is_empty() {
                 return Err(Forbidden(name.as_str().to_owned()).into());

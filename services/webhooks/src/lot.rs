@@ -6,15 +6,12 @@ use async_nats::{
     HeaderMap,
     jetstream::{
         ErrorCode,
-        stream::{DeleteMessageErrorKind, RawMessageErrorKind, Stream},
+        stream::{DeleteMessageErrorKind, LastRawMessageErrorKind, RawMessageErrorKind, Stream},
     },
 };
-use chasqui_kit::{
-    Bus,
-    publish::{Fact, PublishError},
-};
-use chasqui_proto::{stream, subject::Subject, v1::Delivery};
-use prost::Message;
+use chasqui_kit::{Bus, publish::PublishError};
+use chasqui_proto::{header, stream, subject::Subject, v1::Delivery};
+use prost::{Message, Name};
 
 use crate::{Error, item::Item};
 
@@ -53,12 +50,17 @@ impl Lot {
         self.stored.saturating_sub(self.in_hand.len() as u64)
     }
 
-    /// Adds an event behind all others.
-    pub(crate) async fn park(&mut self, item: &Item) -> Result<(), PublishError> {
+    /// Adds an event, which was due at a position, behind all others.
+    pub(crate) async fn park(&mut self, item: &Item, due: u64) -> Result<(), PublishError> {
         let Delivery { id, attempts, created_at_ms, .. } = &*item.delivery;
-        let id = format!("{id}.parked.{attempts}.{created_at_ms}");
-        let stored =
-            self.bus.publish(Fact::new(self.subject.clone(), &*item.delivery, id, item.trace)).await?;
+        let mut headers = HeaderMap::new();
+        headers.insert(header::TYPE, Delivery::full_name());
+        headers.insert(header::ID, id.as_str());
+        headers.insert(header::TRACEPARENT, item.trace.to_header());
+        headers.insert(header::DUE_SEQUENCE, due.to_string());
+        let (payload, once) =
+            (item.delivery.encode_to_vec().into(), format!("{id}.parked.{attempts}.{created_at_ms}"));
+        let stored = self.bus.publish_bytes(self.subject.as_str(), payload, headers, &once).await?;
         if !stored.duplicate {
             self.stored += 1;
         }
@@ -88,11 +90,19 @@ impl Lot {
         Ok(None)
     }
 
-    /// The position of the oldest event in its own stream; 0 where nothing waits.
-    pub(crate) async fn oldest(&mut self) -> Result<u64, Error> {
-        let Some(waiting) = self.next().await? else { return Ok(0) };
-        self.put_back(waiting.seq);
-        Ok(waiting.delivery.map_or(0, |delivery| delivery.seq))
+    /// Where the event that was parked last was due; 0 where nothing waits.
+    pub(crate) async fn parked_last(&self) -> Result<u64, Error> {
+        if self.stored == 0 {
+            return Ok(0);
+        }
+        match self.stream.get_last_raw_message_by_subject(self.subject.as_str()).await {
+            Ok(message) => {
+                let due = message.headers.get(header::DUE_SEQUENCE);
+                Ok(due.and_then(|due| due.as_str().parse().ok()).unwrap_or(0))
+            }
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(0),
+            Err(error) => Err(Error::Broker(error.to_string())),
+        }
     }
 
     /// The lane has an event no longer in hand, which waits as before.

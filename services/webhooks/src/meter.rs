@@ -48,7 +48,8 @@ impl Share {
     pub(crate) fn set(&mut self, waiting: u64, resting: bool) {
         let waiting = u32::try_from(waiting).unwrap_or(u32::MAX);
         self.count(-1.0);
-        *self = Self { waiting, resting };
+        // Field by field: a value that is replaced is dropped, and would be taken off once more.
+        (self.waiting, self.resting) = (waiting, resting);
         self.count(1.0);
     }
 

@@ -54,9 +54,9 @@ impl<T: Ordered> Queue<T> {
         self.insert(item);
     }
 
-    /// An item that was not taken, in the place that its arrival gives it.
+    /// An item that was not taken, in the place that its arrival gives it; behind those that have the same.
     pub(crate) fn insert(&mut self, item: T) {
-        let at = self.waiting.partition_point(|waiting| waiting.arrival() < item.arrival());
+        let at = self.waiting.partition_point(|waiting| waiting.arrival() <= item.arrival());
         self.waiting.insert(at, item);
     }
 
@@ -98,6 +98,17 @@ mod tests {
         assert_eq!(first.0, 1, "what is put back is before what came later");
         queue.finished(&first);
         assert_eq!(queue.take(), Some(Letter(2, "a")));
+    }
+
+    #[test]
+    fn what_comes_from_an_owner_before_keeps_its_order_and_is_first() {
+        let mut queue = Queue::new();
+        queue.push(Letter(1, "new"));
+        for letter in [Letter(0, "first"), Letter(0, "second")] {
+            queue.insert(letter);
+        }
+        let order: Vec<_> = std::iter::from_fn(|| queue.take()).map(|letter| letter.1).collect();
+        assert_eq!(order, ["first", "second", "new"]);
     }
 
     proptest! {

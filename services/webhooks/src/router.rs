@@ -22,16 +22,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Error, dead_letter, meter, office::Office, place::partition_of, routing::Event};
 
-/// How many events are read at once.
-const BATCH_MAX: usize = 256;
+/// How many events are read at once. Each becomes one delivery a listener, and those that are read ahead wait for all of
+/// them: with more, they would come twice from a broker that thinks them lost.
+const BATCH_MAX: usize = 32;
 /// How many conversations are routed at once.
-const CONVERSATIONS_MAX: usize = 64;
+const CONVERSATIONS_MAX: usize = 32;
 /// How many deliveries of one event are stored at once.
-const LISTENERS_MAX: usize = 64;
+const LISTENERS_MAX: usize = 128;
 /// How many events may be unacknowledged.
 const ACK_PENDING_MAX: usize = 1_024;
 /// How long an event may be unacknowledged. Whoever takes over waits as long for what was in hand, to keep the order.
 const ACK_WAIT: Duration = Duration::from_secs(5);
+/// How often the broker is told that what is being routed still is.
+const HOLD_EVERY: Duration = Duration::from_secs(1);
 /// The pause before the lease is asked for again, or the broker tried again.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -73,14 +76,16 @@ impl Router {
         let batches = consume::batches(&consumer, spec.name, BATCH_MAX).await.map_err(broker)?;
         let mut batches = std::pin::pin!(batches);
         while let Some(Some(batch)) = until.run_until_cancelled(batches.next()).await {
-            let conversations = by_conversation(batch);
-            conversations
-                .for_each_concurrent(CONVERSATIONS_MAX, |events| async move {
+            let routed =
+                by_conversation(&batch).for_each_concurrent(CONVERSATIONS_MAX, |events| async move {
                     for event in events {
-                        self.route_one(&event, until).await;
+                        self.route_one(event, until).await;
                     }
-                })
-                .await;
+                });
+            tokio::select! {
+                () = routed => {}
+                () = hold(&batch) => {}
+            }
         }
         if until.is_cancelled() { Ok(()) } else { Err(Error::Broker("a consumer ended".to_owned())) }
     }
@@ -104,7 +109,6 @@ impl Router {
                 }
                 Err(error) => tracing::warn!(%error, seq = stored.seq, "an event waits for the broker"),
             }
-            stored.hold().await;
             until.run_until_cancelled(sleep(PAUSE)).await;
         }
     }
@@ -174,9 +178,19 @@ async fn wait_for_unacknowledged(
     Ok(())
 }
 
+/// Keeps a batch from coming again for as long as this is waited for, which is for ever.
+async fn hold(batch: &[consume::Delivery]) {
+    loop {
+        sleep(HOLD_EVERY).await;
+        for event in batch {
+            event.hold().await;
+        }
+    }
+}
+
 /// The batch, one list a conversation, each in its order.
-fn by_conversation(batch: Vec<consume::Delivery>) -> impl Stream<Item = Vec<consume::Delivery>> {
-    let mut conversations: HashMap<String, Vec<consume::Delivery>> = HashMap::new();
+fn by_conversation(batch: &[consume::Delivery]) -> impl Stream<Item = Vec<&consume::Delivery>> {
+    let mut conversations: HashMap<String, Vec<&consume::Delivery>> = HashMap::new();
     for event in batch {
         let key = subject::parse(event.subject()).map(|parts| format!("{} {}", parts.tenant, parts.key));
         conversations.entry(key.unwrap_or_default()).or_default().push(event);

@@ -28,7 +28,7 @@ use crate::connector::{Connector, ConnectorError, Fetched, Outcome, Outgoing};
 use answer::Read;
 use body::Draft;
 use budget::Budget;
-use graph::Failed;
+use graph::{Failed, UPLOAD_WAIT};
 pub(crate) use graph::{Graph, GraphError};
 use uploads::Uploads;
 
@@ -183,6 +183,13 @@ impl Connector for CloudApi {
         Box::pin(async move {
             stop.run_until_cancelled(probe::run(&self.graph, &self.number, &events)).await;
         })
+    }
+
+    fn preparation_max(&self, outgoing: &Outgoing) -> Duration {
+        let files = Draft::of(outgoing).map_or(0, |draft| draft.files().len());
+        let uploads = UPLOAD_WAIT.saturating_mul(u32::try_from(files).unwrap_or(u32::MAX));
+        // Twice: what the provider no longer has is uploaded again, and the message is refused before that.
+        if files == 0 { Duration::ZERO } else { uploads.saturating_add(self.graph.answer_wait()) * 2 }
     }
 
     fn send<'a>(&'a self, outgoing: &'a Outgoing) -> BoxFuture<'a, Outcome> {

@@ -127,11 +127,6 @@ impl Config {
         let expected = "expected the digits of a phone number id of the Graph API";
         if let Some(id) = &self.phone_number_id {
             problems.require(is_phone_number_id(id), "whatsapp.phone_number_id", expected);
-            problems.require(
-                self.token_of(id).is_some(),
-                "whatsapp.access_token",
-                "is needed while whatsapp.phone_number_id is given and whatsapp.tokens has none for it",
-            );
         }
         for (id, token) in &self.tokens {
             let setting = format!("whatsapp.tokens.{id}");
@@ -222,7 +217,6 @@ mod tests {
             "graph_url",
             "graph_version",
             "phone_number_id",
-            "access_token",
             "fallback_template",
             "connect_wait_ms",
             "send_wait_ms",

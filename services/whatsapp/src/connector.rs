@@ -73,6 +73,12 @@ pub(crate) trait Connector: fmt::Debug + Send + Sync {
     /// is connected, disconnected or logged out; what contacts write does not come this way.
     fn run(&self, events: mpsc::Sender<LinkEvent>, stop: CancellationToken) -> BoxFuture<'_, ()>;
 
+    /// How much longer than the provider may answer sending takes at most, for what must be there first, such as files. A
+    /// connector that takes longer is not waited for, and nobody knows what it did.
+    fn preparation_max(&self, _outgoing: &Outgoing) -> Duration {
+        Duration::ZERO
+    }
+
     /// Sends a message once. Repeating it under the same id is the caller's decision.
     fn send<'a>(&'a self, outgoing: &'a Outgoing) -> BoxFuture<'a, Outcome>;
 

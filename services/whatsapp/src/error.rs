@@ -39,6 +39,14 @@ pub enum Error {
         /// What would have been right.
         expected: &'static str,
     },
+    /// A connector spoke to an owner that it has not heard of yet.
+    #[error("link.ownership: expected {expected}, which this owner asked with, got {got}")]
+    Superseded {
+        /// This owner's.
+        expected: u64,
+        /// The connector's.
+        got: u64,
+    },
     /// There are as many sessions as there may be.
     #[error("there are {0} sessions already")]
     Full(usize),
@@ -94,7 +102,7 @@ impl Coded for Error {
             Self::Invalid(_) => Code::InvalidInput,
             Self::NoSession(_) => Code::NotFound,
             Self::Suspended(_) => Code::Forbidden,
-            Self::WrongState { .. } | Self::Provider(_) => Code::Conflict,
+            Self::WrongState { .. } | Self::Superseded { .. } | Self::Provider(_) => Code::Conflict,
             Self::Full(_) | Self::NoOwner(_) | Self::Away(_) | Self::State(_) => Code::Unavailable,
         }
     }

@@ -10,6 +10,7 @@ mod line;
 
 mod consumer;
 mod later;
+mod media;
 mod outbox;
 mod pace;
 mod priority;
@@ -21,7 +22,6 @@ mod statuses;
 mod tell;
 mod verdict;
 mod window;
-mod media;
 
 mod owner;
 mod qr;

@@ -139,8 +139,7 @@ fn refused(
 ) -> (Next, Effect) {
     let again = |error, pause, counted, with_owner| Next::Again(Again { error, pause, counted, with_owner });
     let failed = |error, dead| Next::Failed { error, dead };
-    let reason =
-        format!("{} ({})", if error.title.is_empty() { &error.message } else { &error.title }, error.code);
+    let reason = reason_of(&error);
     match verdict::of(error.code, http_status) {
         Verdict::Retry { tries_max } => {
             (retried(case, error, tries_max, retry_after, true), Effect::Answered)
@@ -165,6 +164,11 @@ fn refused(
             (failed(error, None), Effect::Answered)
         }
     }
+}
+
+/// An error in a few words, such as `spam limit (131048)`.
+pub(crate) fn reason_of(error: &ProviderError) -> String {
+    format!("{} ({})", if error.title.is_empty() { &error.message } else { &error.title }, error.code)
 }
 
 /// Whether the attempt before failed for the same reason.

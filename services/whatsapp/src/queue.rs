@@ -133,9 +133,9 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Holds a priority back.
-    pub(crate) fn hold(&mut self, priority: Priority, until: Instant) {
-        self.held[rank(priority)] = Some(until);
+    /// Holds a priority back; says whether it was not held already.
+    pub(crate) fn hold(&mut self, priority: Priority, until: Instant, now: Instant) -> bool {
+        self.held[rank(priority)].replace(until).is_none_or(|until| until <= now)
     }
 
     /// Ends what `hold` began, for what has not been looked at meanwhile and for what comes.
@@ -209,6 +209,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::pace::pair::Trip;
 
     fn pair(number: u32) -> Pair {
         format!("5491100{number:06}").parse().unwrap()
@@ -258,7 +259,8 @@ mod tests {
         for number in 0..5u32 {
             queue.push(&pair(number), waiting(number.into(), Priority::Campaign, now), now, &pairs);
         }
-        queue.hold(Priority::Campaign, until);
+        assert!(queue.hold(Priority::Campaign, until, now));
+        assert!(!queue.hold(Priority::Campaign, until, now), "it is held already");
         queue.push(&pair(3), waiting(10, Priority::Reply, now), now, &pairs);
         assert_eq!(queue.next(now, &pairs).unwrap().1.item, 10);
         assert!(queue.next(now, &pairs).is_none());
@@ -271,12 +273,12 @@ mod tests {
     fn a_contact_that_has_had_enough_does_not_keep_others_waiting() {
         let (now, mut pairs, mut queue) = (Instant::now(), Pairs::new(true), Queue::new());
         for _ in 0..45 {
-            pairs.take(&pair(1), now);
+            pairs.take(&pair(1), Trip { written: now, answered: now });
         }
         queue.push(&pair(1), waiting(1, Priority::Reply, now), now, &pairs);
         queue.push(&pair(2), waiting(2, Priority::Campaign, now), now, &pairs);
         assert_eq!(queue.next(now, &pairs).unwrap().1.item, 2);
-        assert_eq!(queue.wake_at(), Some(now + Duration::from_secs(270)));
+        assert_eq!(queue.wake_at(), Some(pairs.earliest(&pair(1), now)));
     }
 
     proptest! {

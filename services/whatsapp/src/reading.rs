@@ -14,7 +14,7 @@ use chasqui_proto::{
 use futures::StreamExt;
 use prost::Message;
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Error,
@@ -26,7 +26,7 @@ use crate::{
 
 /// How often a contact is told that somebody writes to it. WhatsApp shows it for 25 s.
 const TYPING_EVERY: Duration = Duration::from_secs(20);
-/// How many contacts are told at once that their message was read; the others are not told.
+/// How many contacts are told something at once; the others are not told.
 const RECEIPTS_MAX: usize = 256;
 /// How many conversations are remembered for that; more are those of the last 20 s of a very busy replica.
 const TYPING_MAX: usize = 50_000;
@@ -39,13 +39,27 @@ pub(crate) struct Reading {
     requests: Requests,
     windows: Windows,
     places: Arc<Semaphore>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
 }
 
 impl Reading {
-    pub(crate) async fn open(bus: &Bus, sessions: &Sessions, requests: &Requests) -> Result<Self, Error> {
+    pub(crate) async fn open(
+        bus: &Bus,
+        sessions: &Sessions,
+        requests: &Requests,
+        stop: &CancellationToken,
+    ) -> Result<Self, Error> {
         let windows = Windows::open(bus).await.map_err(|error| Error::State(error.to_string()))?;
-        let places = Arc::new(Semaphore::new(RECEIPTS_MAX));
-        Ok(Self { bus: bus.clone(), sessions: sessions.clone(), requests: requests.clone(), windows, places })
+        Ok(Self {
+            bus: bus.clone(),
+            sessions: sessions.clone(),
+            requests: requests.clone(),
+            windows,
+            places: Arc::new(Semaphore::new(RECEIPTS_MAX)),
+            tasks: TaskTracker::new(),
+            stop: stop.clone(),
+        })
     }
 
     /// The sessions that contacts are told through.
@@ -55,14 +69,26 @@ impl Reading {
 
     /// Somebody of the tenant has read a message. Whoever follows the statuses does not wait until its contact is told.
     pub(crate) fn on_read(&self, status: MessageStatus) {
-        let Ok(place) = self.places.clone().try_acquire_owned() else { return };
         if status.status() == Status::Read {
             let reading = self.clone();
-            tokio::spawn(async move {
-                reading.tell_read(&status).await;
-                drop(place);
-            });
+            self.begin(async move { reading.tell_read(&status).await });
         }
+    }
+
+    /// Tells a contact something beside everything else, unless too many are being told.
+    fn begin(&self, telling: impl Future<Output = ()> + Send + 'static) {
+        let Ok(place) = self.places.clone().try_acquire_owned() else { return };
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            stop.run_until_cancelled(telling).await;
+            drop(place);
+        });
+    }
+
+    /// Waits until nobody is being told anything.
+    pub(crate) async fn stopped(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 
     /// Tells the contact that its message was read, if it is its newest one. What cannot be told is lost: a receipt is
@@ -88,14 +114,14 @@ impl Reading {
     }
 
     /// Tells contacts of the sessions owned here that somebody writes to them, until stopped.
-    pub(crate) async fn follow_typing(self, owners: Owners, stop: CancellationToken) -> Result<(), Error> {
+    pub(crate) async fn follow_typing(self, owners: Owners) -> Result<(), Error> {
         let subscribed = self.bus.client().subscribe(subject::typing_of_all().as_str().to_owned()).await;
         let mut typing = subscribed.map_err(|error| Error::Away(error.to_string()))?;
         let mut recently = Recently::default();
-        while let Some(Some(told)) = stop.run_until_cancelled(typing.next()).await {
+        while let Some(Some(told)) = self.stop.run_until_cancelled(typing.next()).await {
             let Ok(typing) = Typing::decode(told.payload) else { continue };
             if let Some(of) = written_to(&typing).filter(|of| recently.admits(of, Instant::now())) {
-                stop.run_until_cancelled(self.show_typing(&owners, &of.0, &of.1)).await;
+                self.stop.run_until_cancelled(self.show_typing(&owners, &of.0, &of.1)).await;
             }
         }
         Ok(())
@@ -106,7 +132,7 @@ impl Reading {
             let key = SessionKey { tenant: line.tenant.clone(), session: line.session.clone() };
             let Some(window) = self.window(&key, conversation).await else { continue };
             // Nobody waits for it: the next conversation is not held up by a slow provider.
-            tokio::spawn(async move {
+            self.begin(async move {
                 let shown = line.connector.read(&window.provider_message_id, true);
                 if let Some(Err(error)) = line.stop.run_until_cancelled(shown).await {
                     tracing::debug!(%error, session = %key, "a contact was not told that somebody writes");

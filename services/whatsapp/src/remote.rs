@@ -1,5 +1,7 @@
 //! A linked device: its connector is a process of its own that speaks only NATS.
 
+mod files;
+
 use std::time::Duration;
 
 use chasqui_kit::{Bus, TraceContext, request::RequestError};
@@ -17,6 +19,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::connector::{Connector, ConnectorError, Fetched, Outcome, Outgoing};
+pub(crate) use files::Files;
 
 /// How often a connector is asked whether it is there.
 const PING_EVERY: Duration = Duration::from_secs(2);
@@ -37,6 +40,8 @@ pub(crate) struct Remote {
     pub(crate) ownership: u64,
     /// How long it may take to send or to fetch.
     pub(crate) answer_wait: Duration,
+    /// The tenant's files, as connectors can open them.
+    pub(crate) files: Files,
 }
 
 impl Remote {
@@ -107,7 +112,7 @@ impl Connector for Remote {
             );
             let what = Some(link_event::What::Disconnected(LinkDisconnected { reason }));
             // Nobody listens any more where the session has lost its owner.
-            let _ = events.send(LinkEvent { what }).await;
+            let _ = events.send(LinkEvent { what, ownership: self.ownership }).await;
         }
         .boxed()
     }
@@ -123,6 +128,11 @@ impl Connector for Remote {
             let mut message = outgoing.message.clone();
             if let Some(answers) = &outgoing.answers {
                 message.context.get_or_insert_default().provider_message_id.clone_from(answers);
+            }
+            if let Some(media) = &mut message.media
+                && let Err(unsent) = self.files.address(&self.tenant, media).await
+            {
+                return unsent;
             }
             outcome(self.tell(What::Send(message), self.answer_wait).await)
         }

@@ -24,6 +24,7 @@ use tokio::{
 use crate::{
     consumer::until_open,
     line::{Halt, Line},
+    pace::gate::Gate,
     priority::PRIORITIES,
     sends::Sends,
     window::Windows,
@@ -76,24 +77,31 @@ impl Default for Settings {
     }
 }
 
+/// What ties sending to the rest of its session.
+#[derive(Debug)]
+pub(crate) struct Ties {
+    /// Whether the session is connected.
+    pub(crate) open: watch::Receiver<bool>,
+    /// What providers said of messages that they had taken, and that concerns all of them.
+    pub(crate) told: mpsc::Receiver<Halt>,
+    /// Where the provider's refusal of the whole number is told.
+    pub(crate) halts: mpsc::Sender<Halt>,
+}
+
 /// The sending half of a session with an owner.
 #[derive(Debug)]
 pub(crate) struct Sending;
 
 impl Sending {
-    /// Sends until `line.stop`, and while `open` says that the session is connected. Returning means that nothing is
+    /// Sends until `line.stop`, and while `ties.open` says that the session is connected. Returning means that nothing is
     /// under way any more: what was has ended, and is recorded.
-    pub(crate) async fn run(
-        line: Line,
-        settings: Settings,
-        halts: mpsc::Sender<Halt>,
-        open: watch::Receiver<bool>,
-    ) {
+    pub(crate) async fn run(line: Line, settings: Settings, ties: Ties) {
         let stop = line.stop.clone();
         let Some(sends) = until_open(&stop, || Sends::open(&line.bus)).await else { return };
         let Some(windows) = until_open(&stop, || Windows::open(&line.bus)).await else { return };
-        let hand = Arc::new(Hand { line, settings, sends, windows });
-        let mut desk = Desk::new(Arc::clone(&hand), halts, open);
+        let gate = Gate::new(line.messages_per_second_max);
+        let hand = Arc::new(Hand { line, settings, sends, windows, gate });
+        let mut desk = Desk::new(Arc::clone(&hand), ties);
         let remembered = past::remember(&hand, &mut desk);
         if stop.run_until_cancelled(remembered).await.is_none() {
             return;

@@ -51,9 +51,9 @@ pub async fn run(config: Config, platform: Platform, stop: CancellationToken) ->
     let leases = Leases::open(bus, &platform.node).await?;
     let owners = Owners::new(config, &platform, &sessions, leases, &stop)?;
     let requests = Requests::new(bus, &sessions, owners.media());
-    let reading = Reading::open(bus, &sessions, &requests).await?;
+    let reading = Reading::open(bus, &sessions, &requests, &stop).await?;
     let responder = requests.answer(stop.clone()).await?;
-    let typing = ending(reading.clone().follow_typing(owners.clone(), stop.clone()), &stop);
+    let typing = ending(reading.clone().follow_typing(owners.clone()), &stop);
     let files = ending(media::run(bus.clone(), owners.media().clone(), stop.clone()), &stop);
     let shared = shared_work(&platform, &reading, has_fallback, &stop);
     tracing::info!(node = %platform.node, "whatsapp is ready");
@@ -66,6 +66,7 @@ pub async fn run(config: Config, platform: Platform, stop: CancellationToken) ->
         responder.stopped(),
         report_health(bus, health, &stop)
     );
+    reading.stopped().await;
     typing.and(files)
 }
 

@@ -1,14 +1,19 @@
 //! What providers say later of messages that were sent.
 
+use std::time::Duration;
+
 use chasqui_kit::{
-    Bus, clock,
+    Bus, TraceContext, clock,
     consume::{ConsumerSpec, Delivery},
 };
 use chasqui_proto::{
     ConversationToken, MessageId, Tenant,
     stream::{self, MESSAGES},
     subject::{self, NodeToken},
-    v1::{Message, MessageStatus, ProviderError, Send, SendState, Status},
+    v1::{
+        HaltOwned, HaltTaken, Message, MessageStatus, OwnerRequest, ProviderError, Send, SendState, Status,
+        owner_request::What,
+    },
 };
 use prost::Message as _;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     consumer::{self, until_open},
     later::{self, Due},
-    outbox::had,
+    outbox::{had, reason_of},
     priority,
     sends::{Record, Sends, SendsError},
     verdict::{self, Verdict},
@@ -26,6 +31,11 @@ use crate::{
 const ATTEMPTS_MAX: u32 = 5;
 /// What a message waits that the provider gave up after it took it.
 const AGAIN_PAUSE_MS: i64 = 10_000;
+
+/// How long an owner may take to hear that its number is refused.
+const HALT_WAIT: Duration = Duration::from_secs(2);
+/// How old word of that may be: what a provider tells after days says nothing about today. Milliseconds.
+const HALT_AGE_MAX_MS: i64 = 15 * 60 * 1000;
 
 /// Resolves what is uncertain, and gives messages another chance that the provider took and then gave up, until
 /// stopped. Any number of replicas share the work. `on_read` is told what people of the tenant have read.
@@ -115,10 +125,20 @@ impl Follower {
         };
         let given = message.as_ref().is_some_and(|message| !message.fallback.is_empty());
         let change = change(&record.send, &word.status, self.has_fallback || given, clock::now_ms());
+        if word.status.status() == Status::Failed && change != Change::None {
+            let code = word.status.errors.first().map_or(0, |error| error.code);
+            let class = verdict::of(code, 0).name();
+            metrics::counter!("chasqui_whatsapp_given_up_total", "class" => class).increment(1);
+        }
         match change {
             Change::None => Ok(()),
             Change::Accepted => self.write(word, &record, SendState::Accepted, None).await,
-            Change::Failed => self.write(word, &record, SendState::Failed, None).await,
+            Change::Failed => {
+                if let Some(halt) = halt_of(&word.status, clock::now_ms()) {
+                    self.tell_owner(word, halt).await;
+                }
+                self.write(word, &record, SendState::Failed, None).await
+            }
             Change::Again { at_ms, fallback } => {
                 let queued = record.send.state() != SendState::Accepted;
                 if !queued && message.is_none() {
@@ -132,6 +152,18 @@ impl Follower {
                 let message = self.message(&record.send).await?;
                 self.queue(word, &record.send, message, at_ms).await
             }
+        }
+    }
+
+    /// Has the owner do as if the next message had been refused like this one. Where there is no owner nothing is sent,
+    /// and the next one is refused soon enough.
+    async fn tell_owner(&self, word: &Word, halt: HaltOwned) {
+        let subject = subject::whatsapp_owner(&word.tenant, &word.session);
+        let request = OwnerRequest { what: Some(What::Halt(halt)) };
+        let trace = TraceContext::root();
+        let told = self.bus.ask_subject::<_, HaltTaken>(subject.as_str(), &request, trace, HALT_WAIT).await;
+        if let Err(error) = told {
+            tracing::warn!(%error, session = %word.session, "the owner of a number was not told that it is refused");
         }
     }
 
@@ -267,6 +299,18 @@ fn given_up(send: &Send, error: &ProviderError, has_fallback: bool, now_ms: i64)
     }
 }
 
+/// What a message that was given up means for all others of its session.
+fn halt_of(status: &MessageStatus, now_ms: i64) -> Option<HaltOwned> {
+    let error = status.errors.first()?;
+    let campaigns = match verdict::of(error.code, 0) {
+        Verdict::StopNumber => false,
+        Verdict::StopCampaigns => true,
+        _ => return None,
+    };
+    let is_news = status.occurred_at_ms == 0 || now_ms - status.occurred_at_ms <= HALT_AGE_MAX_MS;
+    is_news.then(|| HaltOwned { campaigns, reason: reason_of(error) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -276,6 +320,26 @@ mod tests {
         let errors = vec![ProviderError { code, ..ProviderError::default() }];
         let status = MessageStatus { status: status.into(), errors, ..MessageStatus::default() };
         assert_eq!(&change(&send, &status, true, 1_000), expected, "{state:?} {code}");
+    }
+
+    #[test]
+    fn a_refusal_of_the_whole_number_is_told_to_its_owner_while_it_is_news() {
+        let halt = |code, age_ms| {
+            let error = ProviderError { code, title: "t".to_owned(), ..ProviderError::default() };
+            let occurred_at_ms = 1_000_000_000 - age_ms;
+            let status = MessageStatus { errors: vec![error], occurred_at_ms, ..MessageStatus::default() };
+            halt_of(&status, 1_000_000_000).map(|halt| (halt.campaigns, halt.reason))
+        };
+        for code in [190, 10, 200, 368, 131_031, 131_042, 131_045] {
+            assert_eq!(halt(code, 0), Some((false, format!("t ({code})"))));
+        }
+        for code in [130_497, 131_048, 131_064, 132_015, 132_016] {
+            assert_eq!(halt(code, HALT_AGE_MAX_MS), Some((true, format!("t ({code})"))));
+            assert_eq!(halt(code, HALT_AGE_MAX_MS + 1), None);
+        }
+        for code in [131_026, 131_049, 131_050, 131_056, 0] {
+            assert_eq!(halt(code, 0), None, "{code}");
+        }
     }
 
     #[test]

@@ -3,5 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test says what went wrong by panicking")]
 
 mod faults;
+mod machines;
 mod returns;
 mod standin;

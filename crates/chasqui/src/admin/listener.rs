@@ -82,7 +82,9 @@ impl Directory<'_> {
         fields.apply(&mut entry);
         let secret = match fields {
             ListenerFields { secret: true, .. } => Some((secret::given(entry.format())?, false)),
-            ListenerFields { new_secret, .. } if is_new || *new_secret => Some((secret::new(), true)),
+            ListenerFields { new_secret, .. } if is_new || *new_secret => {
+                Some((chasqui_callback::new_secret(), true))
+            }
             _ => None,
         };
         if let Some((secret, _)) = &secret {

@@ -39,11 +39,11 @@ async fn last_seen(cluster: &Cluster, user: &str) -> u128 {
 #[tokio::test(flavor = "multi_thread")]
 async fn ben_13_ben_14_the_users_of_a_killed_node_are_gone_in_10_s_and_whose_other_tab_lives_is_not() {
     let cluster = Cluster::breakable("presence").await;
-    let (alone, tab) = (chat(&cluster, 0, "ana").await, chat(&cluster, 0, "beto").await);
-    let other_tab = chat(&cluster, 1, "beto").await;
-    let (carla, dora) = (chat(&cluster, 1, "carla").await, chat(&cluster, 2, "dora").await);
-    let everybody = ["ana", "beto", "carla", "dora"];
-    for front_end in [&alone, &tab, &other_tab, &carla, &dora] {
+    let (alone, tab) = (chat(&cluster, 0, "user-a").await, chat(&cluster, 0, "user-b").await);
+    let other_tab = chat(&cluster, 1, "user-b").await;
+    let (third, fourth) = (chat(&cluster, 1, "user-c").await, chat(&cluster, 2, "user-d").await);
+    let everybody = ["user-a", "user-b", "user-c", "user-d"];
+    for front_end in [&alone, &tab, &other_tab, &third, &fourth] {
         lists(front_end, &everybody).await;
     }
     for front_end in [&alone, &tab] {
@@ -51,32 +51,32 @@ async fn ben_13_ben_14_the_users_of_a_killed_node_are_gone_in_10_s_and_whose_oth
     }
     cluster.edges[0].kill().await;
     let (killed, killed_at) = (Instant::now(), UNIX_EPOCH.elapsed().unwrap().as_millis());
-    for front_end in [&other_tab, &carla, &dora] {
-        lists(front_end, &["beto", "carla", "dora"]).await;
-        assert!(is_told(front_end, "user_disconnected", "ana"));
+    for front_end in [&other_tab, &third, &fourth] {
+        lists(front_end, &["user-b", "user-c", "user-d"]).await;
+        assert!(is_told(front_end, "user_disconnected", "user-a"));
     }
     let gone_after = killed.elapsed();
     println!("the users of a killed node were gone after {gone_after:?}");
     assert!(gone_after <= GONE_AFTER, "the users of a killed node were there for {gone_after:?}");
 
     // Stored: when each was seen to come or go last.
-    wait_for(DEADLINE, "it is stored that ana is gone", async || {
-        (last_seen(&cluster, "ana").await > killed_at).then_some(())
+    wait_for(DEADLINE, "it is stored that user-a is gone", async || {
+        (last_seen(&cluster, "user-a").await > killed_at).then_some(())
     })
     .await;
-    assert!(last_seen(&cluster, "beto").await < killed_at, "beto never went");
-    for front_end in [&carla, &dora] {
-        assert!(!is_told(front_end, "user_disconnected", "beto"), "a tab of beto's is open");
+    assert!(last_seen(&cluster, "user-b").await < killed_at, "user-b never went");
+    for front_end in [&third, &fourth] {
+        assert!(!is_told(front_end, "user_disconnected", "user-b"), "a tab of user-b's is open");
     }
 
     // The last tab closes; the other comes back, to the node that was dead.
     drop(other_tab);
-    lists(&dora, &["carla", "dora"]).await;
+    lists(&fourth, &["user-c", "user-d"]).await;
     cluster.edges[0].start().await;
     cluster.edges[0].is_ready(true).await;
-    let back = chat(&cluster, 0, "ana").await;
-    for front_end in [&back, &carla, &dora] {
-        lists(front_end, &["ana", "carla", "dora"]).await;
+    let back = chat(&cluster, 0, "user-a").await;
+    for front_end in [&back, &third, &fourth] {
+        lists(front_end, &["user-a", "user-c", "user-d"]).await;
     }
 }
 

@@ -216,7 +216,7 @@ impl Account {
 
     fn tell(&mut self, what: What) {
         self.events += 1;
-        self.news = Some((self.events, LinkEvent { what: Some(what) }));
+        self.news = Some((self.events, LinkEvent { what: Some(what), ..LinkEvent::default() }));
     }
 }
 

@@ -51,10 +51,12 @@ pub(super) async fn tell(devices: Arc<Devices>, key: Key, running: Running) {
 
 /// Returns the number of the event once the owner has taken it.
 async fn told(devices: &Devices, key: &Key, news: Option<(u64, LinkEvent)>) -> u64 {
-    let Some((event, link)) = news else { return std::future::pending().await };
-    let question = OwnerRequest { what: Some(What::Link(link)) };
+    let Some((event, mut link)) = news else { return std::future::pending().await };
     let subject = subject::whatsapp_owner(&key.tenant, &key.session);
     loop {
+        // Another owner may have come since the last time.
+        link.ownership = devices.known().get(key).map_or(0, |device| device.account.ownership());
+        let question = OwnerRequest { what: Some(What::Link(link.clone())) };
         let taken: Result<LinkTaken, RequestError> =
             devices.bus.ask_subject(subject.as_str(), &question, TraceContext::root(), ANSWER_WAIT).await;
         match taken {

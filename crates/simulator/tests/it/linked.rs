@@ -138,9 +138,12 @@ async fn a_pairing_outlives_a_stop_and_a_broken_connection_but_no_log_out() -> R
 
 #[tokio::test]
 async fn an_owner_that_was_superseded_is_not_obeyed() -> Result<()> {
-    let (owner, simulator) = connected().await?;
+    let (mut owner, simulator) = connected().await?;
+    assert_eq!(owner.told_under, 1);
     assert_eq!(owner.command(1, Command::Ping(PingLink {})).await?.error, None);
     owner.start_session(7).await?;
+    assert!(matches!(owner.event().await?, Event::Connected(_)));
+    assert_eq!(owner.told_under, 7, "an event says which owner it is for");
     let refused = owner.command(6, Command::Send(message("a", "x"))).await?;
     assert_eq!(refused.error.unwrap().title, "superseded");
     assert!(matches!(owner.start_session(6).await, Err(RequestError::Refused { .. })));

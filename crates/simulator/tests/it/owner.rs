@@ -24,6 +24,8 @@ pub(crate) struct Owner {
     pub(crate) tenant: Tenant,
     session: NodeToken,
     events: Subscriber,
+    /// Whom the newest event was meant for.
+    pub(crate) told_under: u64,
     /// What everybody is told.
     facts: Subscriber,
     _nats: NatsServer,
@@ -42,7 +44,7 @@ impl Owner {
         let events = subscribe(subject::whatsapp_owner(&tenant, &session).as_str()).await?;
         let facts = subscribe(subject::live_tenant(&tenant).as_str()).await?;
         bus.barrier().await?;
-        Ok((Self { bus, tenant, session, events, facts, _nats: nats }, simulator))
+        Ok((Self { bus, tenant, session, events, told_under: 0, facts, _nats: nats }, simulator))
     }
 
     /// Has the session started under this ownership.
@@ -65,6 +67,7 @@ impl Owner {
         let Some(owner_request::What::Link(link)) = OwnerRequest::decode(request.payload)?.what else {
             anyhow::bail!("no event")
         };
+        self.told_under = link.ownership;
         Ok((link.what.context("an empty event")?, request.reply.context("nobody waits")?))
     }
 

@@ -139,10 +139,13 @@ async fn services_may_do_their_work() -> Result<()> {
     for told in [
         "deliveries.due.1.u1.x",
         "deliveries.later.u1.x",
+        "deliveries.parked.1.u1.x",
         "deliveries.attempted.u1.x",
         "listeners.updated.u1.x",
         "persistence.directory.put",
         "$KV.leases.deliveries.1",
+        "$JS.API.STREAM.MSG.DELETE.DELIVERIES",
+        "$SRV.PING.webhooks",
     ] {
         webhooks.publish(told, "".into()).await?;
     }
@@ -200,6 +203,9 @@ async fn services_may_not_do_each_others_work() -> Result<()> {
     check("webhooks", "messages.in.default.1").await?;
     check("webhooks", "persistence.directory.remove").await?;
     check("webhooks", "$KV.leases.session.default.main").await?;
+    check("webhooks", "$JS.API.STREAM.MSG.DELETE.MESSAGES").await?;
+    check("webhooks", "$JS.API.STREAM.PURGE.DELIVERIES").await?;
+    check("webhooks", "$JS.API.STREAM.DELETE.DELIVERIES").await?;
     check("ingest", "sends.due.default.main.reply.1").await?;
     check("ingest", "whatsapp.owners.default.main").await?;
     check("edge", "deliveries.due.1.default.x").await?;
@@ -225,5 +231,15 @@ async fn services_may_not_do_each_others_work() -> Result<()> {
         let reason = reason.unwrap_or_default().to_lowercase();
         assert!(reason.contains("permissions violation"), "{user} {overheard}: {reason}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_session_there_may_be_has_room_for_its_consumers() -> Result<()> {
+    let nats = deployed().await?;
+    let (whatsapp, _) = connect(&nats, "whatsapp").await?;
+    let account = jetstream::new(whatsapp).query_account().await?;
+    // 10,000 sessions of three, on one stream.
+    assert!(account.limits.max_consumers.is_some_and(|most| most > 30_000), "{account:?}");
     Ok(())
 }

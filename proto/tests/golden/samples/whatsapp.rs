@@ -1,11 +1,11 @@
 //! What the owners of WhatsApp numbers keep, are asked, and say to connectors.
 
 use chasqui_proto::v1::{
-    CloseOwned, ContactWindow, FetchMedia, GetMessage, GetSession, LinkAnswer, LinkCommand, LinkConnected,
-    LinkDisconnected, LinkEvent, LinkLoggedOut, LinkQr, LinkStarted, LinkTaken, LogOutLink, Media, Message,
-    MessageRead, MessageStatus, NumberEntry, OpenOwned, OwnerRequest, PingLink, Priority, ReadMessage, Send,
-    SendState, StartLink, StopLink, StoredMedia, directory_entry::Entry, link_command, link_event,
-    owner_request,
+    CloseOwned, ContactWindow, FetchMedia, GetMessage, GetSession, HaltOwned, HaltTaken, LinkAnswer,
+    LinkCommand, LinkConnected, LinkDisconnected, LinkEvent, LinkLoggedOut, LinkQr, LinkStarted, LinkTaken,
+    LogOutLink, Media, Message, MessageRead, MessageStatus, NumberEntry, OpenOwned, OwnerRequest, PingLink,
+    Priority, ReadMessage, Send, SendState, StartLink, StopLink, StoredMedia, directory_entry::Entry,
+    link_command, link_event, owner_request,
 };
 
 use super::{
@@ -24,7 +24,7 @@ pub(crate) fn all() -> Vec<Sample> {
     use owner_request::What as Asked;
     let asked = |file, what| sample(file, &OwnerRequest { what: Some(what) });
     let told = |file, what| sample(file, &LinkCommand { ownership: OWNERSHIP, what: Some(what) });
-    let became = |file, what| asked(file, Asked::Link(LinkEvent { what: Some(what) }));
+    let became = |file, what| asked(file, Asked::Link(LinkEvent { what: Some(what), ownership: 0 }));
     let (reason, phone) = ("timeout".to_owned(), token());
     vec![
         sample("message-to-send", &message_to_send()),
@@ -57,6 +57,9 @@ pub(crate) fn all() -> Vec<Sample> {
         sample("link-taken", &LinkTaken {}),
         sample("get-message", &GetMessage { tenant: tenant(), message_id: MESSAGE_ID.to_owned() }),
         sample("stored-message", &stored_message()),
+        asked("owner-halt", Asked::Halt(halt())),
+        sample("halt-taken", &HaltTaken {}),
+        asked("link-event-owned", Asked::Link(LinkEvent { what: None, ownership: OWNERSHIP })),
     ]
 }
 
@@ -115,6 +118,10 @@ fn read() -> ReadMessage {
         provider_message_id: "wamid.A".to_owned(),
         typing: true,
     }
+}
+
+fn halt() -> HaltOwned {
+    HaltOwned { campaigns: true, reason: "spam limit (131048)".to_owned() }
 }
 
 fn fetch() -> FetchMedia {

@@ -5,7 +5,7 @@ use axum::{
     response::Response,
 };
 use chasqui_kit::clock;
-use chasqui_media::{FileId, MediaError};
+use chasqui_media::{FileId, MediaError, bring};
 use chasqui_proto::v1::StoredMedia;
 use serde_json::{Value, json};
 
@@ -59,7 +59,7 @@ async fn keep(door: &CloudDoor, visitor: &Visitor, request: Request) -> Result<V
         (status = 401, description = "The key is missing or refused (190)", body = openapi::CloudError),
         (status = 403, description = "The key has no scope `send` (10)", body = openapi::CloudError),
         (status = 429, description = "Too fast (130429)", body = openapi::CloudError),
-        (status = 503, description = "The store is away (2), or no files are kept here (131000)", body = openapi::CloudError),
+        (status = 503, description = "The store, or whoever brings the file from WhatsApp, is away (2), or no files are kept here (131000)", body = openapi::CloudError),
     )
 )]
 pub(crate) async fn show(State(door): State<Arc<CloudDoor>>, visitor: Visitor) -> Response {
@@ -72,7 +72,7 @@ async fn shown(door: &CloudDoor, visitor: &Visitor) -> Result<Value, DoorError> 
         return Ok(number::shown(&visitor.number(door).await?));
     };
     let files = door.files()?;
-    let file = find(files, visitor, id).await?;
+    let file = find_or_bring(door, visitor, id).await?;
     let url = files.urls.url(visitor.tenant(), id, clock::now_ms());
     Ok(json!({
         "messaging_product": "whatsapp",
@@ -115,6 +115,20 @@ async fn removed(door: &CloudDoor, visitor: &Visitor) -> Result<Value, DoorError
 
 fn file_id(visitor: &Visitor) -> Result<FileId, DoorError> {
     visitor.object.parse().map_err(|_| visitor.unknown())
+}
+
+/// The file; one that a contact sent is brought from WhatsApp if need be.
+async fn find_or_bring(door: &CloudDoor, visitor: &Visitor, id: FileId) -> Result<StoredMedia, DoorError> {
+    let files = door.files()?;
+    match files.store.head(visitor.tenant(), id).await {
+        Err(MediaError::NotFound) => {}
+        found => return Ok(found?),
+    }
+    match bring(door.publication.bus(), visitor.tenant(), id, visitor.trace).await {
+        Err(MediaError::NotFound) => Err(visitor.unknown()),
+        Err(error) => Err(error.into()),
+        Ok(()) => find(files, visitor, id).await,
+    }
 }
 
 async fn find(files: &Files, visitor: &Visitor, id: FileId) -> Result<StoredMedia, DoorError> {

@@ -142,10 +142,13 @@ fn recipient(part: &Part<'_>) -> Result<(String, Alias), OutgoingError> {
 }
 
 fn accepted(id: MessageId, input: &str, recipient: &Alias) -> Value {
-    let key = if recipient.kind() == AliasKind::Phone { "wa_id" } else { "user_id" };
+    let (key, address) = match recipient.kind() {
+        AliasKind::Phone => ("wa_id", recipient.value.clone()),
+        _ => ("user_id", address::external_id(recipient)),
+    };
     json!({
         "messaging_product": "whatsapp",
-        "contacts": [{ "input": input, key: recipient.value }],
+        "contacts": [{ "input": input, key: address }],
         "messages": [{ "id": id.to_wamid(), "message_status": "accepted" }],
     })
 }

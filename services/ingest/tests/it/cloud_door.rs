@@ -4,4 +4,5 @@ mod callers;
 mod calls;
 mod contents;
 mod door;
+mod fetched;
 mod files;

@@ -5,7 +5,7 @@ use chasqui_proto::v1::{
 };
 use serde_json::{Value, json};
 
-use super::{Told, iso};
+use super::{File, Told, iso};
 
 pub(super) fn render(told: &Told<'_>) -> Value {
     let (at_ms, data) = match told.fact {
@@ -33,7 +33,7 @@ fn of_message(told: &Told<'_>, message: &Message) -> Value {
         "sender_id": message.sender_id,
         "type": message.r#type().name(),
         "text": message.text,
-        "media": message.media.as_ref().map(|media| of_media(media, told.media_url)),
+        "media": message.media.as_ref().map(|media| of_media(media, told.file)),
         "context": message.context.as_ref().map(of_context),
         "choice": message.choice.as_ref().map(|choice| json!({
             "kind": choice.kind,
@@ -83,14 +83,14 @@ fn of_channel(channel: &Channel) -> Value {
     })
 }
 
-fn of_media(media: &Media, url: Option<&str>) -> Value {
+fn of_media(media: &Media, file: &File) -> Value {
     json!({
-        "id": media.id,
+        "id": file.id(media),
         "mime_type": media.mime_type,
         "filename": media.filename,
         "size_bytes": media.size_bytes,
         "voice": media.voice,
-        "url": url,
+        "url": file.url,
     })
 }
 
@@ -117,7 +117,7 @@ fn errors(errors: &[ProviderError]) -> Value {
 mod tests {
     use chasqui_proto::v1::ListenerFormat::Chasqui;
 
-    use super::super::golden::{WAMID, check, message, session, status};
+    use super::super::golden::{FILE, WAMID, check, file, message, session, status};
     use super::*;
 
     #[test]
@@ -148,12 +148,12 @@ mod tests {
                 "type": "image",
                 "text": "¡hola! 👋",
                 "media": {
-                    "id": "300000000000001",
+                    "id": FILE,
                     "mime_type": "image/jpeg",
                     "filename": "",
                     "size_bytes": 0,
                     "voice": false,
-                    "url": "https://chat.example.com/media/default/1",
+                    "url": file().url,
                 },
                 "context": null,
                 "choice": null,

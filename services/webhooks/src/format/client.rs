@@ -36,7 +36,7 @@ fn of_message(told: &Told<'_>, message: &Message) -> Value {
     if let Some(media) = &message.media {
         event["mimetype"] = json!(media.mime_type);
         event["filename"] = json!(media.filename);
-        event["mediaUrl"] = json!(told.media_url);
+        event["mediaUrl"] = json!(told.file.url);
     }
     if let Some(location) = &message.location {
         event["location"] = json!({ "latitude": location.latitude, "longitude": location.longitude });
@@ -84,7 +84,8 @@ fn of_session(told: &Told<'_>, session: &Session) -> Value {
 mod tests {
     use chasqui_proto::v1::{Alias, AliasKind, ListenerFormat::Client};
 
-    use super::super::golden::{WAMID, check, message, session, status};
+    use super::super::File;
+    use super::super::golden::{WAMID, check, file, message, session, status};
     use super::*;
 
     #[test]
@@ -102,7 +103,7 @@ mod tests {
             "hasMedia": true,
             "mimetype": "image/jpeg",
             "filename": "",
-            "mediaUrl": "https://chat.example.com/media/default/1",
+            "mediaUrl": file().url,
             "timestamp": 1_700_000_000,
             "session": "100000000000001",
             "conversation": "5491100000001",
@@ -116,7 +117,7 @@ mod tests {
         hidden.contact.as_mut().unwrap().aliases =
             vec![Alias { kind: AliasKind::Lid.into(), value: "123".to_owned() }];
         let fact = Fact::Message(hidden);
-        let told = Told { name: "message.received", tenant: "default", fact: &fact, media_url: None };
+        let told = Told { name: "message.received", tenant: "default", fact: &fact, file: &File::default() };
         assert_eq!(render(&told)["from"], "123@lid");
     }
 

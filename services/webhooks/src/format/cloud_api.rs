@@ -1,7 +1,11 @@
 //! The form of the WhatsApp Cloud API: its clients and bots work with ours by another URL and secret.
 
+#[cfg(test)]
+mod tests;
+
 use chasqui_proto::{
     MessageId,
+    address::external_id,
     v1::{
         Alias, AliasKind, Channel, ChannelKind, Contact, Direction, Message, MessageStatus, MessageType,
         ProviderError, Session, delivery::Fact,
@@ -9,7 +13,7 @@ use chasqui_proto::{
 };
 use serde_json::{Map, Value, json, value::RawValue};
 
-use super::{Told, is_connected};
+use super::{Told, is_connected, verbatim};
 
 /// One entry with one change.
 pub(super) fn render(told: &Told<'_>) -> Vec<u8> {
@@ -23,9 +27,9 @@ pub(super) fn render(told: &Told<'_>) -> Vec<u8> {
 
 fn of_message(told: &Told<'_>, message: &Message) -> Vec<u8> {
     let channel = message.channel.as_ref();
-    // What WhatsApp wrote is passed on byte for byte: it has fields that nobody here knows.
-    let verbatim = verbatim(channel, &message.raw).map(RawValue::get);
-    let shown = verbatim.map_or_else(|| rebuilt(told, message).to_string(), str::to_owned);
+    // What WhatsApp wrote is passed on as it is: it has fields that nobody here knows. Its file is another one here.
+    let verbatim = verbatim(channel, &message.raw).map(|raw| verbatim::with_own_file(raw, told.file));
+    let shown = verbatim.unwrap_or_else(|| rebuilt(told, message).to_string());
     let head = format!(
         r#""messaging_product":"whatsapp","metadata":{},"contacts":{},"messages":[{shown}]"#,
         metadata(channel),
@@ -39,7 +43,7 @@ fn of_echo(told: &Told<'_>, message: &Message) -> Vec<u8> {
     let channel = message.channel.as_ref();
     let mut echo = rebuilt(told, message);
     echo["from"] = json!(digits(channel.map_or("", |channel| &channel.display_phone_number)));
-    echo["to"] = json!(number(contact_aliases(message.contact.as_ref())));
+    echo["to"] = json!(reply_address(contact_aliases(message.contact.as_ref())));
     let value = json!({
         "messaging_product": "whatsapp",
         "metadata": metadata(channel),
@@ -99,7 +103,7 @@ fn metadata(channel: Option<&Channel>) -> Value {
 fn contact(contact: Option<&Contact>) -> Value {
     let aliases = contact_aliases(contact);
     let mut shown = json!({ "profile": { "name": contact.map_or("", |contact| &contact.name) } });
-    shown["wa_id"] = json!(number(aliases));
+    shown["wa_id"] = json!(reply_address(aliases));
     if let Some(bsuid) = aliases.iter().find(|alias| alias.kind() == AliasKind::Bsuid) {
         shown["user_id"] = json!(bsuid.value);
     }
@@ -110,10 +114,14 @@ fn contact_aliases(contact: Option<&Contact>) -> &[Alias] {
     contact.map_or(&[], |contact| &contact.aliases)
 }
 
-/// The number of a contact; where it is hidden, whatever else it is reached by.
-fn number(aliases: &[Alias]) -> &str {
+/// What a client answers to: the contact's number; where it is hidden, its other address, and so that it is not taken for
+/// a number.
+fn reply_address(aliases: &[Alias]) -> String {
     let phone = aliases.iter().find(|alias| alias.kind() == AliasKind::Phone);
-    phone.or(aliases.first()).map_or("", |alias| &alias.value)
+    phone.or(aliases.first()).map_or_else(String::new, |alias| match alias.kind() {
+        AliasKind::Phone => alias.value.clone(),
+        _ => external_id(alias),
+    })
 }
 
 /// The provider's own JSON, where it is the Cloud API's and one object.
@@ -127,7 +135,7 @@ fn verbatim<'a>(channel: Option<&Channel>, raw: &'a [u8]) -> Option<&'a RawValue
 fn rebuilt(told: &Told<'_>, message: &Message) -> Value {
     let kind = message.r#type();
     let mut shown = json!({
-        "from": number(contact_aliases(message.contact.as_ref())),
+        "from": reply_address(contact_aliases(message.contact.as_ref())),
         "id": message_id(message),
         "timestamp": seconds(message.occurred_at_ms),
         "type": kind.name(),
@@ -178,8 +186,9 @@ fn content(told: &Told<'_>, message: &Message) -> Value {
 
 fn of_media(told: &Told<'_>, message: &Message) -> Value {
     let Some(media) = &message.media else { return Value::Null };
-    let mut shown = json!({ "id": media.id, "mime_type": media.mime_type, "sha256": media.sha256 });
-    if let Some(url) = told.media_url {
+    let mut shown =
+        json!({ "id": told.file.id(media), "mime_type": media.mime_type, "sha256": media.sha256 });
+    if let Some(url) = &told.file.url {
         shown["url"] = json!(url);
     }
     if !message.text.is_empty() {
@@ -214,7 +223,7 @@ fn rebuilt_status(status: &MessageStatus) -> Map<String, Value> {
     let mut shown = Map::new();
     shown.insert("status".to_owned(), json!(status.status().name()));
     shown.insert("timestamp".to_owned(), json!(seconds(status.occurred_at_ms)));
-    shown.insert("recipient_id".to_owned(), json!(number(&status.recipient)));
+    shown.insert("recipient_id".to_owned(), json!(reply_address(&status.recipient)));
     if !status.errors.is_empty() {
         let error = |error: &ProviderError| {
             json!({
@@ -236,154 +245,4 @@ fn seconds(at_ms: i64) -> String {
 
 fn digits(text: &str) -> String {
     text.chars().filter(char::is_ascii_digit).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use chasqui_proto::v1::{Delivery, ListenerFormat::CloudApi};
-
-    use super::super::{
-        golden::{WAMID, check, message, session, status},
-        render,
-    };
-    use super::*;
-
-    fn change(field: &str, account: &str, value: &Value) -> Value {
-        json!({
-            "object": "whatsapp_business_account",
-            "entry": [{ "id": account, "changes": [{ "field": field, "value": value }] }],
-        })
-    }
-
-    #[test]
-    fn a_message_of_any_channel_has_the_shape_of_the_cloud_api() {
-        let value = json!({
-            "messaging_product": "whatsapp",
-            "metadata": { "display_phone_number": "5491100000099", "phone_number_id": "100000000000001" },
-            "contacts": [{
-                "profile": { "name": "Contact" },
-                "wa_id": "5491100000001",
-                "user_id": "AR.13491208655302741918",
-            }],
-            "messages": [{
-                "from": "5491100000001",
-                "id": WAMID,
-                "timestamp": "1700000000",
-                "type": "image",
-                "image": {
-                    "id": "300000000000001",
-                    "mime_type": "image/jpeg",
-                    "sha256": "",
-                    "caption": "¡hola! 👋",
-                    "url": "https://chat.example.com/media/default/1",
-                },
-            }],
-        });
-        let expected = change("messages", "200000000000001", &value);
-        check(CloudApi, "message.received", Fact::Message(message()), &expected);
-    }
-
-    #[test]
-    fn what_the_cloud_api_wrote_is_passed_on_byte_for_byte() {
-        let raw = r#"{"from":"5491100000001",  "id":"wamid.A","new":1.50}"#;
-        let of = |kind: ChannelKind| {
-            let mut message = message();
-            message.raw = raw.as_bytes().into();
-            message.channel.as_mut().unwrap().kind = kind.into();
-            let fact = Some(Fact::Message(message));
-            String::from_utf8(render(&Delivery { fact, ..Delivery::default() }, CloudApi, None)).unwrap()
-        };
-        assert!(of(ChannelKind::WhatsappCloud).contains(&format!(r#""messages":[{raw}]"#)));
-        assert!(
-            !of(ChannelKind::WhatsappLinked).contains("1.50"),
-            "another provider's JSON is another shape"
-        );
-    }
-
-    #[test]
-    fn a_status_names_the_message_as_its_sender_was_told_it() {
-        let mut ours = status();
-        ours.raw = format!(
-            r#"{{"id":"{WAMID}","status":"failed","timestamp":"1700000001","recipient_id":"5491100000001",
-                "biz_opaque_callback_data":"018f4e6e-7d55-7c7e-8a7b-0d3b5c1f2a11 order-7","pricing":{{"billable":true}}}}"#
-        )
-        .into();
-        let value = json!({
-            "messaging_product": "whatsapp",
-            "metadata": { "display_phone_number": "5491100000099", "phone_number_id": "100000000000001" },
-            "statuses": [{
-                "id": "wamid.chasqui_018f4e6e7d557c7e8a7b0d3b5c1f2a11",
-                "status": "failed",
-                "timestamp": "1700000001",
-                "recipient_id": "5491100000001",
-                "biz_opaque_callback_data": "order-7",
-                "pricing": { "billable": true },
-            }],
-        });
-        let expected = change("messages", "200000000000001", &value);
-        check(CloudApi, "message.status", Fact::Status(ours), &expected);
-    }
-
-    #[test]
-    fn a_status_without_json_of_its_own_is_rebuilt() {
-        let tenant = "default".parse().unwrap();
-        let elsewhere = MessageStatus {
-            message_id: MessageId::of_provider(&tenant, WAMID).to_string(),
-            callback_data: String::new(),
-            ..status()
-        };
-        let value = json!({
-            "messaging_product": "whatsapp",
-            "metadata": { "display_phone_number": "5491100000099", "phone_number_id": "100000000000001" },
-            "statuses": [{
-                "id": WAMID,
-                "status": "failed",
-                "timestamp": "1700000001",
-                "recipient_id": "5491100000001",
-                "errors": [{
-                    "code": 131_047,
-                    "title": "Re-engagement message",
-                    "message": "Re-engagement message",
-                    "error_data": { "details": "More than 24 hours have passed" },
-                }],
-            }],
-        });
-        let expected = change("messages", "200000000000001", &value);
-        check(CloudApi, "message.status", Fact::Status(elsewhere), &expected);
-    }
-
-    #[test]
-    fn what_we_sent_is_an_echo_and_a_session_has_a_field_of_its_own() {
-        let sent = Message {
-            direction: Direction::Out.into(),
-            r#type: MessageType::Text.into(),
-            media: None,
-            provider_id: String::new(),
-            ..message()
-        };
-        let value = json!({
-            "messaging_product": "whatsapp",
-            "metadata": { "display_phone_number": "5491100000099", "phone_number_id": "100000000000001" },
-            "message_echoes": [{
-                "from": "5491100000099",
-                "to": "5491100000001",
-                "id": "wamid.chasqui_018f4e6e7d557c7e8a7b0d3b5c1f2a10",
-                "timestamp": "1700000000",
-                "type": "text",
-                "text": { "body": "¡hola! 👋" },
-            }],
-        });
-        let expected = change("message_echoes", "200000000000001", &value);
-        check(CloudApi, "message.sent", Fact::Message(sent), &expected);
-        let value = json!({
-            "messaging_product": "whatsapp",
-            "metadata": { "display_phone_number": "5491100000099", "phone_number_id": "main" },
-            "status": "connected",
-            "connected": true,
-            "qr": "",
-            "reason": "",
-            "timestamp": "1700000002",
-        });
-        check(CloudApi, "session.status", Fact::Session(session()), &change("session_status", "", &value));
-    }
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 use sha2::Sha256;
 
 use crate::{
-    receiver::Receiver,
+    receiver::{Answer, Receiver},
     world::{SECRET, SOON, World, config, listener, sealed, tenant},
 };
 
@@ -112,5 +112,18 @@ async fn a_listener_hears_what_becomes_of_a_session() -> Result<()> {
         })
         .await;
     }
+    replica.stop().await
+}
+
+#[tokio::test]
+async fn a_listener_whose_answer_never_ends_has_taken_the_event() -> Result<()> {
+    let (world, bots) = (World::start(config()).await?, Receiver::start().await?);
+    world.register("bot", &bots.url).await?;
+    bots.answers("bot", Answer::Endless);
+    let replica = world.replica("webhooks-1").await?;
+    world.writes("5491100000001", "hola").await?;
+    let logged = wait_for(SOON, "the log tells it", async || world.logged("bot").await.ok()?.pop()).await;
+    assert_eq!((logged.outcome(), logged.http_status), (DeliveryOutcome::Delivered, 200));
+    assert!(logged.duration_ms < 5_000, "its status was all that counts: {} ms", logged.duration_ms);
     replica.stop().await
 }

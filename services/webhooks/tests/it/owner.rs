@@ -6,13 +6,19 @@ use std::{
 };
 
 use anyhow::Result;
-use chasqui_kit::lease::Leases;
-use chasqui_proto::{stream, subject::NodeToken};
+use async_nats::HeaderMap;
+use chasqui_kit::{clock, lease::Leases};
+use chasqui_proto::{
+    header, id, stream,
+    subject::{self, NodeToken},
+    v1::{Delivery, Message, delivery::Fact},
+};
 use chasqui_testkit::wait_for;
+use prost::Message as _;
 
 use crate::{
     receiver::{Answer, Received, Receiver},
-    world::{SOON, World, config},
+    world::{SOON, World, config, message, tenant},
 };
 
 /// How many partitions each node owns.
@@ -90,4 +96,46 @@ async fn replicas_share_the_partitions_and_hand_them_over() -> Result<()> {
         assert!(texts.is_sorted(), "{texts:?}");
     }
     second.stop().await
+}
+
+/// An owner died with one event in its hands, which was due before those that it had parked behind it. Another
+/// conversation's was parked even earlier.
+#[tokio::test]
+async fn what_an_owner_had_in_hand_comes_before_what_it_had_parked() -> Result<()> {
+    let (world, bots) = (World::start(config()).await?, Receiver::start().await?);
+    world.register("bot", &bots.url).await?;
+    let token = NodeToken::new("bot");
+    let partition =
+        id::fact_id(&["partition", tenant().as_str(), "bot"]).as_fields().0 % stream::DELIVERY_PARTITIONS;
+    let due = subject::deliveries_due(partition, &tenant(), &token);
+    let parked = subject::deliveries_parked(partition, &tenant(), &token);
+    let (one, other) = ("5491100000001", "5491100000002");
+    let store = async |subject: &subject::Subject<Delivery>, seq: u64, message: Message, was_due: u64| {
+        let delivery = Delivery {
+            id: format!("delivery-{seq}"),
+            tenant: tenant().to_string(),
+            listener: "bot".to_owned(),
+            event: "message.received".to_owned(),
+            fact: Some(Fact::Message(message)),
+            seq,
+            created_at_ms: clock::now_ms(),
+            ..Delivery::default()
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert(header::DUE_SEQUENCE, was_due.to_string());
+        let (name, payload) = (subject.as_str().to_owned(), delivery.encode_to_vec().into());
+        let stored = world.bus.jetstream().publish_with_headers(name, headers, payload).await?.await?;
+        anyhow::Ok(stored.sequence)
+    };
+    let in_hand = store(&due, 3, message(one, "second"), 0).await?;
+    store(&parked, 1, message(other, "first"), in_hand - 1).await?;
+    store(&parked, 6, message(one, "third"), in_hand + 1).await?;
+    store(&due, 9, message(one, "fourth"), 0).await?;
+    let replica = world.replica("webhooks-1").await?;
+    wait_for(SOON, "everything has come", async || (bots.all().len() == 4).then_some(())).await;
+    let received = bots.of("bot");
+    let of_one = received.iter().filter(|received| received.json()["conversation"] == one);
+    let texts: Vec<String> = of_one.map(Received::text).collect();
+    assert_eq!(texts, ["second", "third", "fourth"]);
+    replica.stop().await
 }

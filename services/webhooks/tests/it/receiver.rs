@@ -9,7 +9,7 @@ use std::{
 use anyhow::Result;
 use axum::{
     Router,
-    body::Bytes,
+    body::{Body, Bytes},
     extract::{Path, State},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
@@ -28,6 +28,8 @@ pub(crate) enum Answer {
     After(u16, &'static str),
     Redirect(String),
     Never,
+    /// 200 at once, and then a text that never ends.
+    Endless,
 }
 
 /// What came.
@@ -163,6 +165,9 @@ async fn take(
         Answer::With(code) => status(code).into_response(),
         Answer::After(code, secs) => (status(code), [("retry-after", secs)]).into_response(),
         Answer::Redirect(to) => (StatusCode::FOUND, [("location", to)]).into_response(),
+        Answer::Endless => {
+            Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>()).into_response()
+        }
         Answer::Never => {
             lock(&desk).hanging += 1;
             let _hanging = Hanging(desk.clone());

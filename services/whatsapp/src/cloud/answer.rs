@@ -16,6 +16,8 @@ pub(super) const MEDIA_UPLOAD: i64 = 131_053;
 const MEDIA_DOWNLOAD: i64 = 131_052;
 /// Its code for something that is not there, also a file that has expired.
 const NO_OBJECT: i64 = 33;
+/// Statuses of a gateway that had no answer in time: it may have passed the request on.
+const NO_ANSWER_IN_TIME: [u16; 2] = [408, 504];
 /// The longest text of an error that is kept, characters.
 const TEXT_LENGTH_MAX: usize = 500;
 /// The longest id of a message, characters.
@@ -57,7 +59,12 @@ impl From<Read> for ConnectorError {
 pub(super) fn read(answered: &Answered) -> Read {
     let status = answered.status;
     let json = answered.body.as_ref().ok().and_then(|body| serde_json::from_slice::<Value>(body).ok());
-    if let Some(error) = json.as_ref().and_then(|json| json.get("error")).filter(|error| !error.is_null()) {
+    let error = json.as_ref().and_then(|json| json.get("error")).filter(|error| !error.is_null());
+    let is_of_graph = error.is_some_and(|error| !error["code"].is_null());
+    if NO_ANSWER_IN_TIME.contains(&status) && !is_of_graph {
+        return Read::Odd(format!("the provider answered {status} without saying why"));
+    }
+    if let Some(error) = error {
         return Read::Refused(provider_error(error), status);
     }
     if !(200..300).contains(&status) {
@@ -234,6 +241,33 @@ mod tests {
         };
         assert_eq!((error.code, http_status), (0, 502));
         assert_eq!(error.message, "the provider answered 502 without saying why");
+    }
+
+    #[test]
+    fn a_gateway_that_had_no_answer_leaves_it_unknown_and_one_that_reached_nobody_does_not() {
+        let gateway = "<html>gateway</html>";
+        let graph = r#"{"error":{"code":131016,"message":"unavailable"}}"#;
+        for (status, body, is_unknown) in [
+            (504, gateway, true),
+            (504, "", true),
+            (504, r#"{"error":"timeout"}"#, true),
+            (504, r#"{"error":{"message":"timeout"}}"#, true),
+            (408, gateway, true),
+            (504, graph, false),
+            (408, graph, false),
+            (500, gateway, false),
+            (502, gateway, false),
+            (503, gateway, false),
+            (503, graph, false),
+        ] {
+            let outcome = sent(status, body);
+            let is_refused = matches!(outcome, Outcome::Refused { http_status, .. } if http_status == status);
+            assert_eq!(matches!(outcome, Outcome::Unknown(_)), is_unknown, "{status} {body}: {outcome:?}");
+            assert_eq!(is_refused, !is_unknown, "{status} {body}: {outcome:?}");
+            // An upload is no message: it may be tried again, whatever became of it.
+            let uploaded = uploaded(&answered(status, body));
+            assert!(!matches!(uploaded, Err(Outcome::Unknown(_))), "{status} {body}");
+        }
     }
 
     #[test]

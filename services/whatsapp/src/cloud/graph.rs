@@ -27,7 +27,7 @@ use crate::connector::ConnectorError;
 /// The most bytes of an answer that are read; the largest that are known stay under a tenth of it.
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
 /// How long uploading a file may take: 100 MiB at 3 Mbit/s.
-const UPLOAD_WAIT: Duration = Duration::from_mins(5);
+pub(super) const UPLOAD_WAIT: Duration = Duration::from_mins(5);
 /// How long nothing may come of a file that is downloaded.
 const STALL_WAIT: Duration = Duration::from_secs(30);
 /// How long a connection is kept for the next request: shorter than servers keep it, since a request on a connection
@@ -94,6 +94,11 @@ impl Graph {
         let address = format!("{}/{}/", settings.graph_url.trim_end_matches('/'), settings.graph_version);
         let base = Url::parse(&address).map_err(|error| GraphError(format!("{address}: {error}")))?;
         Ok(Self { client, base, answer_wait: settings.answer_wait })
+    }
+
+    /// How long an answer may take.
+    pub(super) fn answer_wait(&self) -> Duration {
+        self.answer_wait
     }
 
     /// Asks with a body of JSON.

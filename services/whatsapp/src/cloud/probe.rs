@@ -24,7 +24,7 @@ pub(super) async fn run(graph: &Graph, number: &Number, events: &mpsc::Sender<Li
     loop {
         let what = seen(graph.get(&path, &number.access_token).await);
         failures = if matches!(what, What::Connected(_)) { 0 } else { failures + 1 };
-        if events.send(LinkEvent { what: Some(what) }).await.is_err() {
+        if events.send(LinkEvent { what: Some(what), ..LinkEvent::default() }).await.is_err() {
             return;
         }
         // Not all numbers at once: up to a tenth earlier.

@@ -11,7 +11,7 @@ use crate::{
     cloud::{CloudApi, Number},
     connector::Connector,
     line::Line,
-    remote::Remote,
+    remote::{Files, Remote},
     sessions::SessionKey,
 };
 
@@ -97,6 +97,7 @@ pub(super) fn connect(
             session: key.session.clone(),
             ownership,
             answer_wait: Duration::from_millis(shared.config.send_wait_ms),
+            files: Files::new(shared.fetcher.store().clone(), &shared.config.media),
         };
         (ChannelKind::WhatsappLinked, Arc::new(remote.clone()), Some(remote))
     };

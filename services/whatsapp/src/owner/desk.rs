@@ -10,14 +10,20 @@ use bytes::Bytes;
 use chasqui_kit::Coded;
 use chasqui_proto::{
     subject,
-    v1::{LinkEvent, LinkTaken, MessageRead, OwnerRequest, Session, owner_request::What},
+    v1::{
+        HaltOwned, HaltTaken, LinkEvent, LinkTaken, MessageRead, OwnerRequest, Session, owner_request::What,
+    },
 };
 use futures::StreamExt;
 use prost::Message as _;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
-use crate::{Error, line::Line, media::Fetcher};
+use crate::{
+    Error,
+    line::{Halt, Line},
+    media::Fetcher,
+};
 
 /// How many requests of one session are handled at once; more are refused.
 const REQUESTS_MAX: usize = 64;
@@ -46,6 +52,8 @@ pub(super) struct Desk {
     fetcher: Fetcher,
     requests: Subscriber,
     orders: mpsc::Sender<Order>,
+    /// To the sending side, which does what a refusal of the whole number asks.
+    halts: mpsc::Sender<Halt>,
     places: Arc<Semaphore>,
     tasks: TaskTracker,
 }
@@ -55,27 +63,28 @@ impl Desk {
     pub(super) async fn open(
         line: &Line,
         fetcher: &Fetcher,
-        orders: mpsc::Sender<Order>,
+        (orders, halts): (mpsc::Sender<Order>, mpsc::Sender<Halt>),
     ) -> Result<Self, Error> {
         let subject = subject::whatsapp_owner(&line.tenant, &line.session);
         let subscribed = line.bus.client().subscribe(subject.as_str().to_owned()).await;
         let requests = subscribed.map_err(|error| Error::Away(error.to_string()))?;
         let places = Arc::new(Semaphore::new(REQUESTS_MAX));
         let (line, fetcher, tasks) = (line.clone(), fetcher.clone(), TaskTracker::new());
-        Ok(Self { line, fetcher, requests, orders, places, tasks })
+        Ok(Self { line, fetcher, requests, orders, halts, places, tasks })
     }
 
     /// Answers until the session is not owned here any more.
     pub(super) async fn serve(mut self) {
         let stop = self.line.stop.clone();
         while let Some(Some(request)) = stop.run_until_cancelled(self.requests.next()).await {
-            let (line, orders, fetcher) = (self.line.clone(), self.orders.clone(), self.fetcher.clone());
+            let (line, fetcher) = (self.line.clone(), self.fetcher.clone());
+            let (orders, halts) = (self.orders.clone(), self.halts.clone());
             let place = self.places.clone().try_acquire_owned();
             self.tasks.spawn(async move {
                 let answer = match place {
                     Ok(_place) => {
-                        let answer =
-                            line.stop.run_until_cancelled(answer(&line, &fetcher, &orders, &request)).await;
+                        let answer = answer(&line, &fetcher, (&orders, &halts), &request);
+                        let answer = line.stop.run_until_cancelled(answer).await;
                         answer.unwrap_or_else(|| Err(changing_owner()))
                     }
                     Err(_) => Err(Error::Away("too many requests for this session".to_owned())),
@@ -91,7 +100,7 @@ impl Desk {
 async fn answer(
     line: &Line,
     fetcher: &Fetcher,
-    orders: &mpsc::Sender<Order>,
+    (orders, halts): (&mpsc::Sender<Order>, &mpsc::Sender<Halt>),
     request: &Message,
 ) -> Result<Bytes, Error> {
     let decoded = OwnerRequest::decode(request.payload.clone())
@@ -100,6 +109,7 @@ async fn answer(
         Some(What::Open(_)) => order(orders, Change::Open).await?.encode_to_vec(),
         Some(What::Close(_)) => order(orders, Change::Close).await?.encode_to_vec(),
         Some(What::Link(event)) => {
+            is_meant_for(line, &event)?;
             order(orders, Change::Link(event)).await?;
             LinkTaken {}.encode_to_vec()
         }
@@ -110,10 +120,24 @@ async fn answer(
             line.connector.read(&read.provider_message_id, read.typing).await?;
             MessageRead {}.encode_to_vec()
         }
+        Some(What::Halt(HaltOwned { campaigns, reason })) => {
+            let halt = if campaigns { Halt::Campaigns { reason } } else { Halt::Number { reason } };
+            // A full channel holds as much already.
+            let _ = halts.try_send(halt);
+            HaltTaken {}.encode_to_vec()
+        }
         Some(What::Fetch(fetch)) => fetcher.fetch(line, &fetch).await?.encode_to_vec(),
         None => return Err(Error::Invalid("what: expected one of the requests".to_owned())),
     };
     Ok(encoded.into())
+}
+
+/// A connector that has not heard of this owner yet may tell what was true before.
+fn is_meant_for(line: &Line, event: &LinkEvent) -> Result<(), Error> {
+    if event.ownership >= line.ownership {
+        return Ok(());
+    }
+    Err(Error::Superseded { expected: line.ownership, got: event.ownership })
 }
 
 async fn order(orders: &mpsc::Sender<Order>, what: Change) -> Result<Session, Error> {

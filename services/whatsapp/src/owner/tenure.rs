@@ -25,7 +25,7 @@ use crate::{
     Error,
     connector::ConnectorError,
     line::{Halt, Line},
-    sending::Sending,
+    sending::{Sending, Ties},
     sessions::{
         SessionKey, lives,
         machine::{Limits, Machine},
@@ -99,10 +99,12 @@ async fn own(
     let machine = Machine::resume(key, session, number.is_some(), Limits::new(&shared.config), now_ms());
     let (line, connection) = connect(shared, key, number.as_ref(), ownership, stop);
     let (orders, ordered) = mpsc::channel(WAITING_MAX);
-    let desk = tokio::spawn(Desk::open(&line, &shared.fetcher, orders).await?.serve());
+    let (tells, told) = mpsc::channel(WAITING_MAX);
+    let desk = tokio::spawn(Desk::open(&line, &shared.fetcher, (orders, tells)).await?.serve());
     let (halts, halted) = mpsc::channel(WAITING_MAX);
     let (open, opened) = watch::channel(false);
-    let sending = tokio::spawn(Sending::run(line.clone(), shared.config.sending(), halts, opened));
+    let ties = Ties { open: opened, told, halts };
+    let sending = tokio::spawn(Sending::run(line.clone(), shared.config.sending(), ties));
     let _entry = Entry::new(shared, key, line.clone());
     metrics::counter!("chasqui_whatsapp_takeovers_total").increment(1);
     tracing::info!(session = %key, node = %shared.node, ownership, "session {key} is owned here");

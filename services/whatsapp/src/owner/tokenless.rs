@@ -25,7 +25,7 @@ impl Connector for Tokenless {
         async move {
             let what = Some(What::LoggedOut(LinkLoggedOut { reason: REASON.to_owned() }));
             // Nobody listens any more where the session has lost its owner.
-            let _ = events.send(LinkEvent { what }).await;
+            let _ = events.send(LinkEvent { what, ..LinkEvent::default() }).await;
             // There is nothing to try again: configuration is read once.
             stop.cancelled().await;
         }

@@ -1,26 +1,21 @@
 //! What a number may send a second.
 
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-/// The time in which a number may send its whole rate.
-const WINDOW: Duration = Duration::from_secs(1);
+use super::gate::WINDOW;
+
 /// What was missed while nobody looked is made up for this far back, so that a late timer costs no throughput.
 const CATCH_UP: Duration = Duration::from_millis(20);
 /// The longest pause after refusals in a row. A change of the number's rate takes a minute by itself.
 const THROTTLE_MAX: Duration = Duration::from_mins(5);
 
-/// The pace of a number: evenly, and never more than its rate in any second.
+/// The pace of a number: evenly. That no second has more than the rate is the gate's, right before the bytes are written.
 #[derive(Debug)]
 pub(crate) struct NumberPace {
     /// Messages a second; `None` sets no limit.
     rate: Option<u32>,
     /// When the next message is due at an even pace.
     due: Option<Instant>,
-    /// When the newest messages went, as many as the rate.
-    recent: VecDeque<Instant>,
     /// Nothing goes before.
     paused_until: Option<Instant>,
     /// How many pauses the provider has asked for since it last took a message.
@@ -30,25 +25,19 @@ pub(crate) struct NumberPace {
 impl NumberPace {
     /// A number that has sent nothing yet.
     pub(crate) fn new(rate: Option<u32>) -> Self {
-        Self { rate, due: None, recent: VecDeque::new(), paused_until: None, throttles: 0 }
+        Self { rate, due: None, paused_until: None, throttles: 0 }
     }
 
     /// When the next message may go: `now`, or later.
     pub(crate) fn earliest(&self, now: Instant) -> Instant {
         let even = self.due.and_then(|due| due.checked_sub(CATCH_UP));
-        let full = self.rate.is_some_and(|rate| self.recent.len() >= rate as usize);
-        let window = self.recent.front().filter(|_| full).map(|oldest| *oldest + WINDOW);
-        [even, window, self.paused_until].into_iter().flatten().fold(now, Instant::max)
+        [even, self.paused_until].into_iter().flatten().fold(now, Instant::max)
     }
 
     /// A message goes, or went.
     pub(crate) fn take(&mut self, at: Instant) {
         let Some(rate) = self.rate else { return };
         self.due = Some(self.due.map_or(at, |due| due.max(at)) + WINDOW / rate);
-        self.recent.push_back(at);
-        while self.recent.len() > rate as usize {
-            self.recent.pop_front();
-        }
     }
 
     /// Sends nothing until `until`.
@@ -83,11 +72,16 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::pace::gate::Gate;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    /// How differently long messages are on their way.
+    const JITTER: Duration = Duration::from_millis(10);
 
     /// When messages go that arrive at `arrivals`, each looked at `late` after it may go.
     fn sent(rate: u32, arrivals: &[Duration], late: impl Fn(usize) -> Duration) -> Vec<Duration> {
         let begin = Instant::now();
-        let mut pace = NumberPace::new(Some(rate));
+        let (mut pace, gate) = (NumberPace::new(Some(rate)), Gate::new(Some(rate)));
         let mut now = begin;
         let mut times = Vec::new();
         for (index, arrival) in arrivals.iter().enumerate() {
@@ -97,15 +91,27 @@ mod tests {
                 now = earliest + late(index);
             }
             pace.take(now);
+            let given = gate.reserve(now);
+            if given > now {
+                now = given + late(index);
+            }
             times.push(now - begin);
         }
         times
     }
 
+    /// When they reach the provider, the first one first.
+    fn arrived(times: &[Duration]) -> Vec<Duration> {
+        let way = |number: u32| JITTER * (number.wrapping_mul(7_919) % 1_000) / 1_000;
+        let mut arrived: Vec<_> = times.iter().zip(0..).map(|(time, number)| *time + way(number)).collect();
+        arrived.sort_unstable();
+        arrived
+    }
+
     fn most_in_a_second(times: &[Duration]) -> usize {
         let mut from = 0;
         let counts = times.iter().enumerate().map(|(index, time)| {
-            while *time >= times[from] + WINDOW {
+            while *time >= times[from] + SECOND {
                 from += 1;
             }
             index - from + 1
@@ -122,7 +128,7 @@ mod tests {
             let times = sent(rate, &vec![Duration::ZERO; count], late);
             let reached = f64::from(rate * 60) / times.last().unwrap().as_secs_f64();
             assert!((reached / f64::from(rate) - 1.0).abs() < 0.02, "{reached} of {rate}");
-            assert!(most_in_a_second(&times) <= rate as usize);
+            assert!(most_in_a_second(&arrived(&times)) <= rate as usize);
         }
     }
 
@@ -165,7 +171,7 @@ mod tests {
                 })
                 .collect();
             let times = sent(rate, &arrivals, |index| Duration::from_micros(index as u64 % (late + 1)));
-            prop_assert!(most_in_a_second(&times) <= rate as usize);
+            prop_assert!(most_in_a_second(&arrived(&times)) <= rate as usize);
         }
     }
 }

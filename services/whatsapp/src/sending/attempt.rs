@@ -20,12 +20,20 @@ use super::{
 use crate::{
     connector::{Outcome, Outgoing},
     outbox::{self, Case, Effect, Step},
+    pace::pair::Trip,
     sends::{Record, SendsError},
     verdict, window,
 };
 
 /// How often a message is looked at again when others change how it stands at the same moment.
 const LOOKS_MAX: u32 = 5;
+/// How old a claim may be when the bytes are written: whoever finds one that is older than its owner's lease takes it
+/// for an attempt that ended, and in the end for one that failed.
+const CLAIM_AGE_MAX: Duration = Duration::from_secs(1);
+/// How long before the bytes may be written a claim is written anew: what the broker needs for that, with room.
+const CLAIM_LEAD: Duration = Duration::from_millis(250);
+/// How often a claim is written anew before the message is looked at again.
+const CLAIMS_MAX: u32 = 3;
 /// The pause before a message that could not be looked at is taken up again.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
@@ -55,14 +63,17 @@ pub(crate) struct Report {
     pub(crate) priority: Priority,
     pub(crate) end: End,
     pub(crate) effect: Option<Effect>,
+    /// Where its bytes may have reached the provider.
+    pub(crate) trip: Option<Trip>,
     /// It held its lane.
     pub(crate) was_attempt: bool,
 }
 
 /// Sends a message, unless that was done or is not to be done.
 pub(crate) async fn attempt(hand: Arc<Hand>, mut parcel: Box<Parcel>, chance: Chance) -> Report {
-    let (end, effect) = hand.attempt(&mut parcel, chance).await;
-    Report { parcel, priority: chance.priority, end, effect, was_attempt: true }
+    let (end, made) = hand.attempt(&mut parcel, chance).await;
+    let (effect, trip) = made.map_or((None, None), |made| (Some(made.effect), made.trip));
+    Report { parcel, priority: chance.priority, end, effect, trip, was_attempt: true }
 }
 
 /// Leaves a message with the broker until it is due.
@@ -70,7 +81,7 @@ pub(crate) async fn defer(hand: Arc<Hand>, parcel: Box<Parcel>, priority: Priori
     if hand.schedule(&parcel, priority, at_ms).await {
         parcel.delivery.done().await;
     }
-    Report { parcel, priority, end: End::Done, effect: None, was_attempt: false }
+    Report { parcel, priority, end: End::Done, effect: None, trip: None, was_attempt: false }
 }
 
 /// Looks whether a message is uncertain still. Nothing is sent.
@@ -83,7 +94,13 @@ pub(crate) async fn look(hand: Arc<Hand>, mut parcel: Box<Parcel>, priority: Pri
     // What cannot be looked at is as uncertain as before.
     let known = parcel.record.as_ref().map(|record| record.send.state());
     let end = if known.is_none() { End::Uncertain } else { end };
-    Report { parcel, priority, end, effect: None, was_attempt: false }
+    Report { parcel, priority, end, effect: None, trip: None, was_attempt: false }
+}
+
+/// An attempt that was made.
+struct Made {
+    effect: Effect,
+    trip: Option<Trip>,
 }
 
 enum Look {
@@ -93,7 +110,7 @@ enum Look {
 }
 
 impl Hand {
-    async fn attempt(&self, parcel: &mut Parcel, chance: Chance) -> (End, Option<Effect>) {
+    async fn attempt(&self, parcel: &mut Parcel, chance: Chance) -> (End, Option<Made>) {
         for _ in 0..LOOKS_MAX {
             match self.look(parcel, chance.priority).await {
                 Look::Ended(end) => return (end, None),
@@ -110,14 +127,12 @@ impl Hand {
                 }
                 return (self.fail(parcel, send, (error, None)).await, None);
             }
-            send = Send {
-                owner: self.line.node.to_string(),
-                attempts: send.attempts + 1,
-                ..changed(&send, SendState::Sending)
-            };
-            parcel.claim = Some(send.clone());
-            match self.put(parcel, send.clone()).await {
-                Ok(()) => return self.send(parcel, send, chance).await,
+            let outgoing = self.outgoing(parcel, &send).await;
+            // A claim of our own that was written after all is counted already.
+            let attempts = send.attempts + u32::from(send.state() != SendState::Sending);
+            send = Send { owner: self.line.node.to_string(), attempts, ..send };
+            match self.claim(parcel, &mut send).await {
+                Ok(()) => return self.send(parcel, (send, outgoing), chance).await,
                 Err(SendsError::Overtaken) => (parcel.fresh, parcel.record) = (false, None),
                 Err(SendsError::Away(error)) => {
                     tracing::debug!(error, "an attempt was not written down and not made");
@@ -217,7 +232,48 @@ impl Hand {
         None
     }
 
-    async fn send(&self, parcel: &mut Parcel, send: Send, chance: Chance) -> (End, Option<Effect>) {
+    /// Writes down that its bytes may be written at any moment, and waits until they may. A claim that has grown old is
+    /// written anew: a process that was paused meanwhile may have been taken for dead, and its session be another's.
+    pub(super) async fn claim(&self, parcel: &mut Parcel, send: &mut Send) -> Result<(), SendsError> {
+        let mut moment: Option<Instant> = None;
+        for _ in 0..CLAIMS_MAX {
+            let asked = Instant::now();
+            *send = changed(send, SendState::Sending);
+            parcel.claim = Some(send.clone());
+            self.put(parcel, send.clone()).await?;
+            // Only now: what waits for a slow broker would else go all at once when it answers.
+            let now = Instant::now();
+            let at = moment.filter(|at| *at >= now).unwrap_or_else(|| self.gate.reserve(now));
+            moment = Some(at);
+            if at - asked > CLAIM_AGE_MAX / 2 {
+                tokio::time::sleep((at - now).saturating_sub(CLAIM_LEAD)).await;
+                continue;
+            }
+            if at > now {
+                tokio::time::sleep_until(at.into()).await;
+            }
+            if asked.elapsed() <= CLAIM_AGE_MAX {
+                return Ok(());
+            }
+        }
+        Err(SendsError::Away("it takes too long to write claims down".to_owned()))
+    }
+
+    /// The message with what it needs.
+    async fn outgoing(&self, parcel: &Parcel, send: &Send) -> Outgoing {
+        Outgoing {
+            message: parcel.message.clone(),
+            answers: self.answers(parcel).await,
+            instead: self.fallback_of(parcel).filter(|_| send.fallback),
+        }
+    }
+
+    async fn send(
+        &self,
+        parcel: &mut Parcel,
+        (send, outgoing): (Send, Outgoing),
+        chance: Chance,
+    ) -> (End, Option<Made>) {
         if self.line.stop.is_cancelled() {
             // No byte left, so nobody has to wonder.
             let _ = self
@@ -225,23 +281,23 @@ impl Hand {
                 .await;
             return (End::Done, None);
         }
-        let fallback = self.fallback_of(parcel);
-        let outgoing = Outgoing {
-            message: parcel.message.clone(),
-            answers: self.answers(parcel).await,
-            instead: fallback.clone().filter(|_| send.fallback),
-        };
+        // From here on it is no longer known that no byte left.
+        parcel.claim = None;
+        let written = Instant::now();
         let answer = AssertUnwindSafe(self.line.connector.send(&outgoing)).catch_unwind();
-        let outcome = match tokio::time::timeout(self.settings.send_wait, answer).await {
+        let wait = self.settings.send_wait.saturating_add(self.line.connector.preparation_max(&outgoing));
+        let outcome = match tokio::time::timeout(wait, answer).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Outcome::Unknown("the connector failed".to_owned()),
             Err(_) => Outcome::Unknown("the provider did not answer in time".to_owned()),
         };
+        let has_trip = !matches!(outcome, Outcome::NotWritten(_));
+        let trip = has_trip.then(|| Trip { written, answered: Instant::now() });
         let class = class_of(&outcome);
         let case = Case {
             send: &send,
             priority: chance.priority,
-            has_fallback: fallback.is_some() && !send.fallback,
+            has_fallback: self.fallback_of(parcel).is_some() && !send.fallback,
             probing: chance.probing,
             pair_pause: chance.pair_pause,
             jitter: rand::rng().random(),
@@ -251,7 +307,7 @@ impl Hand {
         };
         let (next, effect) = outbox::after(&case, outcome);
         meter::attempt(conclusion::result_of(&next), class, chance.priority);
-        (self.conclude(parcel, chance.priority, (send, next)).await, Some(effect))
+        (self.conclude(parcel, chance.priority, (send, next)).await, Some(Made { effect, trip }))
     }
 
     /// The provider's id of what the message answers.

@@ -9,11 +9,12 @@ use std::{
 use chasqui_kit::{clock, consume::Delivery};
 use chasqui_proto::v1::Priority;
 use tokio::{
-    sync::{mpsc, watch},
+    sync::mpsc,
     task::{JoinError, JoinSet},
 };
 
 use super::{
+    Ties,
     attempt::{self, Chance, End, Report},
     deferral::Deferral,
     hand::Hand,
@@ -23,7 +24,11 @@ use super::{
 use crate::{
     line::{Halt, Pair},
     outbox::Effect,
-    pace::{circuit::Circuit, number::NumberPace, pair::Pairs},
+    pace::{
+        circuit::Circuit,
+        number::NumberPace,
+        pair::{Pairs, Trip},
+    },
     priority::{PRIORITIES, rank},
     queue::{Queue, Waiting},
 };
@@ -38,8 +43,7 @@ const FINISH_MAX: Duration = Duration::from_secs(15);
 /// The queue and the pace of one session.
 pub(crate) struct Desk {
     hand: Arc<Hand>,
-    halts: mpsc::Sender<Halt>,
-    open: watch::Receiver<bool>,
+    ties: Ties,
     queue: Queue<Box<Parcel>>,
     number: NumberPace,
     pairs: Pairs,
@@ -57,14 +61,13 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    pub(crate) fn new(hand: Arc<Hand>, halts: mpsc::Sender<Halt>, open: watch::Receiver<bool>) -> Self {
+    pub(crate) fn new(hand: Arc<Hand>, ties: Ties) -> Self {
         let number = NumberPace::new(hand.line.messages_per_second_max);
         let pairs = Pairs::new(limits_pairs(hand.line.kind()));
         let deferral = Deferral::new(hand.settings.later_after);
         Self {
             hand,
-            halts,
-            open,
+            ties,
             queue: Queue::new(),
             number,
             pairs,
@@ -81,7 +84,8 @@ impl Desk {
     /// A message of an earlier owner went at this time.
     pub(crate) fn remember(&mut self, pair: &Pair, at: Instant) {
         self.number.take(at);
-        self.pairs.take(pair, at);
+        self.hand.gate.remember(at);
+        self.pairs.take(pair, Trip { written: at, answered: at });
     }
 
     /// Sends until stopped, then waits for what is in hand.
@@ -98,10 +102,11 @@ impl Desk {
                 () = stop.cancelled() => break,
                 Some(ended) = self.tasks.join_next() => self.ended(ended),
                 Some((priority, delivery)) = arrivals.recv() => self.admit(priority, delivery),
-                changed = self.open.changed(), if told => match changed {
+                changed = self.ties.open.changed(), if told => match changed {
                     Ok(()) => self.reopened(Instant::now()),
                     Err(_) => told = false,
                 },
+                Some(halt) = self.ties.told.recv() => self.halt(halt, Instant::now()),
                 () = until(wake_at), if wake_at.is_some() => {}
                 _ = looks.tick() => self.look(),
             }
@@ -122,7 +127,6 @@ impl Desk {
         while self.may_send(now) {
             let Some((pair, waiting)) = self.queue.next(now, &self.pairs) else { return };
             self.number.take(now);
-            self.pairs.take(&pair, now);
             let chance = Chance {
                 priority: waiting.priority,
                 probing: self.circuit.is_open(),
@@ -135,7 +139,7 @@ impl Desk {
     }
 
     fn may_send(&self, now: Instant) -> bool {
-        *self.open.borrow()
+        *self.ties.open.borrow()
             && self.in_flight < self.hand.settings.in_flight_max
             && self.circuit.admits(now, self.in_flight)
             && self.number.earliest(now) <= now
@@ -143,7 +147,7 @@ impl Desk {
 
     /// When something may start that may not now, and nothing else would tell.
     fn wake_at(&self, now: Instant) -> Option<Instant> {
-        if !*self.open.borrow() || self.in_flight >= self.hand.settings.in_flight_max {
+        if !*self.ties.open.borrow() || self.in_flight >= self.hand.settings.in_flight_max {
             return None;
         }
         let free = self.number.earliest(now).max(self.circuit.probe_at().unwrap_or(now));
@@ -199,14 +203,16 @@ impl Desk {
             Ok(Some(report)) => report,
             Ok(None) => return,
             Err(error) => {
-                // Its lane stays closed: whatever it holds comes again with the next owner.
-                tracing::error!(%error, "an attempt to send ended abnormally");
-                self.in_flight = self.in_flight.saturating_sub(1);
-                return;
+                // What it held stays unacknowledged, and its lane closed: the next owner begins with both anew.
+                tracing::error!(%error, session = %self.hand.line.session, "an attempt to send failed; the session is given back");
+                return self.hand.line.stop.cancel();
             }
         };
         let now = Instant::now();
         let pair = report.parcel.pair.clone();
+        if let Some(trip) = report.trip {
+            self.pairs.take(&pair, trip);
+        }
         if let Some(effect) = report.effect {
             self.apply(effect, &pair, now);
         }
@@ -236,8 +242,7 @@ impl Desk {
             _ => self.circuit.answered(),
         }
         match effect {
-            Effect::Answered | Effect::Silent => {}
-            Effect::Unwritten => self.pairs.give_back(pair),
+            Effect::Answered | Effect::Silent | Effect::Unwritten => {}
             Effect::Accepted => {
                 self.number.accepted();
                 self.pairs.accepted(pair);
@@ -250,26 +255,31 @@ impl Desk {
                 meter::throttled("pair");
                 self.pairs.refused(pair, now);
             }
-            Effect::NumberHalted(reason) => {
-                self.number.pause(now + HALT_PAUSE);
-                self.halt(Halt::Number { reason });
-            }
-            Effect::CampaignsHalted(reason) => {
-                self.queue.hold(Priority::Campaign, now + self.hand.settings.campaign_pause);
-                self.halt(Halt::Campaigns { reason });
-            }
+            Effect::NumberHalted(reason) => self.halt(Halt::Number { reason }, now),
+            Effect::CampaignsHalted(reason) => self.halt(Halt::Campaigns { reason }, now),
         }
     }
 
-    fn halt(&self, halt: Halt) {
-        tracing::error!(session = %self.hand.line.session, ?halt, "the provider refuses a number");
-        // A full channel holds as much already.
-        let _ = self.halts.try_send(halt);
+    /// The provider refuses the number, or its campaigns.
+    fn halt(&mut self, halt: Halt, now: Instant) {
+        let is_news = match halt {
+            Halt::Number { .. } => {
+                self.number.pause(now + HALT_PAUSE);
+                true
+            }
+            Halt::Campaigns { .. } => {
+                self.queue.hold(Priority::Campaign, now + self.hand.settings.campaign_pause, now)
+            }
+        };
+        if is_news {
+            // A full channel holds as much already.
+            let _ = self.ties.halts.try_send(halt);
+        }
     }
 
     /// The session was opened, or closed.
     fn reopened(&mut self, now: Instant) {
-        if *self.open.borrow_and_update() {
+        if *self.ties.open.borrow_and_update() {
             self.number.resume();
             self.queue.resume(now, &self.pairs);
         }

@@ -17,6 +17,7 @@ use crate::{
     PART,
     later::{self, Due},
     line::Line,
+    pace::gate::Gate,
     sends::{Record, Sends, SendsError},
     tell::{self, Told},
     window::Windows,
@@ -34,6 +35,8 @@ pub(crate) struct Hand {
     pub(crate) settings: Settings,
     pub(crate) sends: Sends,
     pub(crate) windows: Windows,
+    /// What every message passes right before its bytes are written.
+    pub(crate) gate: Gate,
 }
 
 /// What came of writing down what becomes of a message.

@@ -3,11 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use async_nats::jetstream::{
+    ErrorCode,
     consumer::{
         AckPolicy, PullConsumer,
         pull::{self, MessagesErrorKind},
     },
-    stream::ConsumerErrorKind,
+    stream::{ConsumerError, ConsumerErrorKind},
 };
 use chasqui_kit::consume::Delivery;
 use chasqui_proto::{
@@ -26,6 +27,8 @@ const ACK_WAIT: Duration = Duration::from_mins(5);
 const BATCH_MAX: usize = 256;
 /// The pause before a consumer that failed is opened again.
 const OPEN_PAUSE: Duration = Duration::from_millis(500);
+/// The pause where the broker has as many consumers as it may: somebody must act.
+const FULL_PAUSE: Duration = Duration::from_secs(30);
 /// The pause after somebody removed the consumer: another process may own the session by now, and this one hears of
 /// that within this time.
 const OTHER_OWNER_PAUSE: Duration = Duration::from_secs(8);
@@ -46,6 +49,14 @@ async fn read_once(hand: &Hand, priority: Priority, into: &mpsc::Sender<(Priorit
     let opened = open(hand, priority).await;
     let mut messages = match opened {
         Ok(messages) => messages,
+        Err(error) if is_full(&*error) => {
+            tracing::error!(
+                session = %hand.line.session, %error,
+                "the broker allows no more consumers of the stream {}: nothing of this session is sent until \
+                 jetstream.limits.default_max_consumers, or max_consumers of the account, is raised", OUTBOX.name
+            );
+            return FULL_PAUSE;
+        }
         Err(error) => {
             tracing::warn!(session = %hand.line.session, %error, "the queue of a session cannot be read; trying again");
             return OPEN_PAUSE;
@@ -79,8 +90,14 @@ async fn read_once(hand: &Hand, priority: Priority, into: &mpsc::Sender<(Priorit
     }
 }
 
+/// Whether the stream has as many consumers as it may: each session has three.
+pub(super) fn is_full(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    let refused = error.downcast_ref::<ConsumerError>().map(ConsumerError::kind);
+    matches!(refused, Some(ConsumerErrorKind::JetStream(refused)) if refused.error_code() == ErrorCode::MAXIMUM_CONSUMERS_LIMIT)
+}
+
 /// Opens the consumer anew, so that everything unacknowledged is delivered at once, whoever had it before.
-async fn open(
+pub(super) async fn open(
     hand: &Hand,
     priority: Priority,
 ) -> Result<pull::Stream, Box<dyn std::error::Error + Send + Sync>> {

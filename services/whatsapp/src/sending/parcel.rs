@@ -80,8 +80,15 @@ impl Parcel {
 fn parse(delivery: &Delivery) -> Result<(Message, MessageId, Pair), String> {
     let message = Message::decode(delivery.payload().clone()).map_err(|error| error.to_string())?;
     let id = message.id.parse().map_err(|error| format!("id: expected a UUID: {error}"))?;
-    let key = subject::parse(delivery.subject()).map(|parts| parts.key).unwrap_or_default();
-    let conversation = key.rsplit('.').next().unwrap_or_default();
+    let parts = subject::parse(delivery.subject()).ok_or("its subject is none of ours")?;
+    // Whoever put it there: what one tenant wrote never goes through the session of another.
+    if parts.tenant != message.tenant {
+        return Err(format!(
+            "tenant: expected {:?} as in its subject, found {:?}",
+            parts.tenant, message.tenant
+        ));
+    }
+    let conversation = parts.key.rsplit('.').next().unwrap_or_default();
     let pair = conversation.parse().map_err(|error| format!("{error}"))?;
     Ok((message, id, pair))
 }

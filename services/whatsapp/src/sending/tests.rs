@@ -1,5 +1,6 @@
 //! The story of a message to a contact, with a scripted provider and a real broker.
 
+mod claims;
 mod doubt;
 mod flow;
 mod refusals;

@@ -1,17 +1,18 @@
 use anyhow::Result;
+use chasqui_kit::Code;
 use chasqui_proto::{
     ConversationToken, subject,
     v1::{
-        Channel, ChannelKind, Direction, Message, MessageStatus, MessageType, SenderType, SessionStatus,
-        Status, Typing, link_command::What,
+        Channel, ChannelKind, Direction, LinkEvent, Message, MessageStatus, MessageType, SenderType,
+        SessionStatus, Status, Typing, link_command::What,
     },
 };
 use chasqui_testkit::wait_for;
 use uuid::Uuid;
 
 use crate::{
-    linked::{Linked, connected},
-    world::{CONTACT, SESSION, SOON, TENANT, World, config, tenant},
+    linked::{Linked, connected, disconnected},
+    world::{CONTACT, SESSION, SOON, TENANT, World, config, refusal, tenant},
 };
 
 fn contact() -> ConversationToken {
@@ -51,6 +52,27 @@ async fn wab_31_a_session_whose_connector_dies_is_taken_by_another_one() -> Resu
     let second = Linked::start(&world, "connector-2", Some(connected())).await;
     world.becomes(SESSION, SessionStatus::Connected).await;
     assert!(second.seen(|seen| !seen.starts.is_empty()));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_connector_tells_an_owner_that_is_gone_is_refused() -> Result<()> {
+    let world = World::start().await?;
+    let _replica = world.replica("whatsapp-1", config()).await?;
+    let connector = Linked::start(&world, "connector-1", Some(connected())).await;
+    world.open(SESSION).await?;
+    let before = world.becomes(SESSION, SessionStatus::Connected).await;
+    let ownership = connector.seen(|seen| seen.starts[0].ownership);
+    for stale in [0, ownership - 1] {
+        let event = LinkEvent { ownership: stale, ..disconnected("stream error 515") };
+        let (code, text) = refusal(connector.tell_as_it_is(SESSION, event).await);
+        assert_eq!(code, Code::Conflict);
+        assert!(text.starts_with("link.ownership: expected"), "{text}");
+    }
+    assert_eq!(world.state(SESSION).await, Some(before));
+    let event = LinkEvent { ownership, ..disconnected("stream error 515") };
+    connector.tell_as_it_is(SESSION, event).await?;
+    world.becomes(SESSION, SessionStatus::Reconnecting).await;
     Ok(())
 }
 

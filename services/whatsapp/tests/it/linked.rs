@@ -51,6 +51,19 @@ impl Linked {
 
     /// Tells the owner of a session what became of it.
     pub(crate) async fn tell(&self, session: &str, event: LinkEvent) -> Result<LinkTaken, RequestError> {
+        let newest = |seen: &Seen| {
+            seen.starts.iter().rev().find(|start| start.session == session).map(|start| start.ownership)
+        };
+        let ownership = self.seen(newest).unwrap_or_default();
+        tell(&self.bus, session, LinkEvent { ownership, ..event }).await
+    }
+
+    /// The same, with the ownership that the event has.
+    pub(crate) async fn tell_as_it_is(
+        &self,
+        session: &str,
+        event: LinkEvent,
+    ) -> Result<LinkTaken, RequestError> {
         tell(&self.bus, session, event).await
     }
 
@@ -94,13 +107,14 @@ async fn live(
                     commands.push(bus.client().subscribe(subject.as_str().to_owned()).await.expect("the broker is there"));
                     bus.barrier().await.expect("the broker is there");
                 }
+                let ownership = start.ownership;
                 locked(&seen).starts.push(start);
                 let started = LinkStarted { connector: name.clone() };
                 let reply = request.reply.expect("somebody asks");
                 bus.client().publish(reply, started.encode_to_vec().into()).await.expect("the broker is there");
                 if let Some(event) = greeting.clone() {
                     // The owner may be gone already: it tells the next one, when that asks.
-                    drop(tell(&bus, session.as_str(), event).await);
+                    drop(tell(&bus, session.as_str(), LinkEvent { ownership, ..event }).await);
                 }
             }
             Some(command) = commands.next() => {
@@ -125,17 +139,29 @@ async fn live(
 }
 
 pub(crate) fn qr(code: &str) -> LinkEvent {
-    LinkEvent { what: Some(What::Qr(LinkQr { code: code.to_owned(), expires_at_ms: 0 })) }
+    LinkEvent {
+        what: Some(What::Qr(LinkQr { code: code.to_owned(), expires_at_ms: 0 })),
+        ..LinkEvent::default()
+    }
 }
 
 pub(crate) fn connected() -> LinkEvent {
-    LinkEvent { what: Some(What::Connected(LinkConnected { phone: world::PHONE.to_owned() })) }
+    LinkEvent {
+        what: Some(What::Connected(LinkConnected { phone: world::PHONE.to_owned() })),
+        ..LinkEvent::default()
+    }
 }
 
 pub(crate) fn disconnected(reason: &str) -> LinkEvent {
-    LinkEvent { what: Some(What::Disconnected(LinkDisconnected { reason: reason.to_owned() })) }
+    LinkEvent {
+        what: Some(What::Disconnected(LinkDisconnected { reason: reason.to_owned() })),
+        ..LinkEvent::default()
+    }
 }
 
 pub(crate) fn logged_out(reason: &str) -> LinkEvent {
-    LinkEvent { what: Some(What::LoggedOut(LinkLoggedOut { reason: reason.to_owned() })) }
+    LinkEvent {
+        what: Some(What::LoggedOut(LinkLoggedOut { reason: reason.to_owned() })),
+        ..LinkEvent::default()
+    }
 }

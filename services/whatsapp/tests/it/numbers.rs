@@ -14,7 +14,10 @@ use axum::{
 use chasqui_kit::Code;
 use chasqui_proto::{
     ConversationToken, subject,
-    v1::{Alias, AliasKind, Contact, Direction, Message, MessageType, SenderType, SessionStatus},
+    v1::{
+        Alias, AliasKind, Channel, ChannelKind, Contact, Direction, Message, MessageStatus, MessageType,
+        ProviderError, SenderType, SessionStatus, Status,
+    },
 };
 use chasqui_testkit::wait_for;
 use chasqui_whatsapp::Config;
@@ -30,6 +33,7 @@ const NUMBER: &str = "100000000000001";
 struct Graph {
     is_revoked: Arc<AtomicBool>,
     sent: Arc<Mutex<Vec<Value>>>,
+    ids: Arc<Mutex<Vec<String>>>,
 }
 
 impl Graph {
@@ -59,6 +63,11 @@ impl Graph {
         (StatusCode::UNAUTHORIZED, Json(json!({ "error": error }))).into_response()
     }
 
+    /// The ids that taken messages were given.
+    fn ids(&self) -> Vec<String> {
+        self.ids.lock().expect("no holder of this lock panics").clone()
+    }
+
     /// The texts that were taken.
     fn texts(&self) -> Vec<Value> {
         self.sent
@@ -76,14 +85,15 @@ async fn show(State(graph): State<Graph>) -> Response {
 
 async fn send(State(graph): State<Graph>, Json(body): Json<Value>) -> Response {
     let id = format!("wamid.{}", Uuid::now_v7().simple());
-    let answer = graph.answer(json!({ "messages": [{ "id": id }] }));
+    let answer = graph.answer(json!({ "messages": [{ "id": &id }] }));
     if answer.status().is_success() {
+        graph.ids.lock().expect("no holder of this lock panics").push(id);
         graph.sent.lock().expect("no holder of this lock panics").push(body);
     }
     answer
 }
 
-async fn write(world: &World, text: &str) {
+async fn write(world: &World, text: &str) -> String {
     let conversation: ConversationToken = CONTACT.parse().expect("it is a conversation");
     let alias = Alias { kind: AliasKind::Phone.into(), value: CONTACT.to_owned() };
     let message = Message {
@@ -98,6 +108,7 @@ async fn write(world: &World, text: &str) {
         ..Message::default()
     };
     world.publish(subject::messages_out(&tenant(), &conversation), &message, &message.id).await;
+    message.id
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,6 +132,46 @@ async fn a_number_whose_token_is_refused_says_so_and_its_messages_wait() -> Resu
     let failed = world.becomes(NUMBER, SessionStatus::Failed).await;
     assert!(failed.reason.contains("190"), "{failed:?}");
     graph.revoke(false);
+    world.open(NUMBER).await?;
+    wait_for(SOON, "what waited is sent", async || (graph.texts() == ["one", "two"]).then_some(())).await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_whose_message_is_given_up_for_the_number_s_sake_stops_and_says_so() -> Result<()> {
+    let (graph, config) = Graph::start(false).await?;
+    let world = World::start().await?;
+    let _replica = world.replica("whatsapp-1", config).await?;
+    world.becomes(NUMBER, SessionStatus::Connected).await;
+    let id = write(&world, "one").await;
+    wait_for(SOON, "it is sent", async || (graph.texts() == ["one"]).then_some(())).await;
+    // Minutes later, by webhook.
+    let error = ProviderError {
+        code: 131_042,
+        title: "Business eligibility payment issue".to_owned(),
+        ..ProviderError::default()
+    };
+    let status = MessageStatus {
+        id: Uuid::now_v7().to_string(),
+        tenant: TENANT.to_owned(),
+        conversation: CONTACT.to_owned(),
+        message_id: id,
+        provider_message_id: graph.ids().pop().expect("it has one"),
+        status: Status::Failed.into(),
+        channel: Some(Channel {
+            kind: ChannelKind::WhatsappCloud.into(),
+            id: NUMBER.to_owned(),
+            ..Channel::default()
+        }),
+        errors: vec![error],
+        occurred_at_ms: chasqui_kit::clock::now_ms(),
+        ..MessageStatus::default()
+    };
+    let conversation = CONTACT.parse().expect("it is a conversation");
+    world.publish(subject::messages_status(&tenant(), &conversation), &status, &status.id).await;
+    let failed = world.becomes(NUMBER, SessionStatus::Failed).await;
+    assert_eq!(failed.reason, "Business eligibility payment issue (131042)");
+    write(&world, "two").await;
     world.open(NUMBER).await?;
     wait_for(SOON, "what waited is sent", async || (graph.texts() == ["one", "two"]).then_some(())).await;
     Ok(())

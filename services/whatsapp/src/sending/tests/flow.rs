@@ -124,6 +124,19 @@ async fn a_fast_number_has_hundreds_of_conversations_in_flight() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_takes_long_to_upload_makes_no_message_uncertain() {
+    let (world, provider) = (World::new().await, Provider::scripted([]));
+    *provider.latency.lock().unwrap() = Duration::from_millis(400);
+    *provider.preparation.lock().unwrap() = Duration::from_secs(10);
+    let settings = Settings { send_wait: Duration::from_millis(100), ..Settings::default() };
+    let owner = world.owner("a", &provider, Number { settings, ..Number::default() });
+    let id = world.queue_one(1).await;
+    world.status(id, Status::Accepted).await;
+    assert_eq!(world.statuses(id).len(), 1);
+    owner.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_has_expired_is_not_sent() {
     let (world, provider) = (World::new().await, Provider::scripted([]));
     let owner = world.owner("a", &provider, Number::default());

@@ -130,6 +130,28 @@ async fn a_stopped_campaign_waits_while_answers_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_provider_says_later_of_the_whole_number_stops_it_as_a_refusal_does() {
+    let (world, provider) = (World::new().await, Provider::scripted([]));
+    let mut owner = world.owner("a", &provider, Number::default());
+    let reason = || "spam limit (131048)".to_owned();
+    owner.tells.send(Halt::Campaigns { reason: reason() }).await.unwrap();
+    assert_eq!(owner.halts.recv().await, Some(Halt::Campaigns { reason: reason() }));
+    let campaign = world.queue(&world.message(1, Priority::Campaign)).await;
+    let reply = world.queue(&world.message(1, Priority::Reply)).await;
+    world.status(reply, Status::Accepted).await;
+    assert_eq!((provider.times(campaign), world.count(OUTBOX.name).await), (0, 1));
+    // Every message of the campaign may say so; it is news once.
+    owner.tells.send(Halt::Campaigns { reason: reason() }).await.unwrap();
+    owner.tells.send(Halt::Number { reason: reason() }).await.unwrap();
+    assert_eq!(owner.halts.recv().await, Some(Halt::Number { reason: reason() }));
+    let second = world.queue(&world.message(2, Priority::Reply)).await;
+    owner.open.send(false).unwrap();
+    owner.open.send(true).unwrap();
+    world.status(second, Status::Accepted).await;
+    owner.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn outside_its_window_a_contact_gets_the_template_where_there_is_one() {
     let world = World::new().await;
     let provider = Provider::scripted([Answer::Refuse(131_047), Answer::Accept, Answer::Refuse(131_047)]);

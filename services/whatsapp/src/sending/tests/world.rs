@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     connector::{Connector, ConnectorError, Fetched, Outcome, Outgoing},
     line::{Halt, Line},
-    sending::{Sending, Settings},
+    sending::{Sending, Settings, Ties},
     sends::{Record, Sends},
 };
 
@@ -63,6 +63,8 @@ pub(super) struct Provider {
     pub(super) script: Mutex<VecDeque<Answer>>,
     pub(super) reached: Mutex<Vec<Reached>>,
     pub(super) latency: Mutex<Duration>,
+    /// What it needs before it can send, such as uploading a file.
+    pub(super) preparation: Mutex<Duration>,
     busy: Mutex<std::collections::HashSet<String>>,
     pub(super) beside: AtomicUsize,
 }
@@ -118,6 +120,10 @@ impl Connector for Provider {
         })
     }
 
+    fn preparation_max(&self, _: &Outgoing) -> Duration {
+        *self.preparation.lock().unwrap()
+    }
+
     fn read<'a>(&'a self, _: &'a str, _: bool) -> BoxFuture<'a, Result<(), ConnectorError>> {
         Box::pin(async { Ok(()) })
     }
@@ -135,6 +141,7 @@ impl Connector for Provider {
 pub(super) struct Owner {
     pub(super) stop: CancellationToken,
     pub(super) open: watch::Sender<bool>,
+    pub(super) tells: mpsc::Sender<Halt>,
     pub(super) halts: mpsc::Receiver<Halt>,
     pub(super) task: JoinHandle<()>,
 }
@@ -188,9 +195,9 @@ impl World {
         Self { server, bus, tenant, session, statuses }
     }
 
-    pub(super) fn owner(&self, node: &str, provider: &Arc<Provider>, number: Number) -> Owner {
-        let stop = CancellationToken::new();
-        let line = Line {
+    /// The session as this process owns it.
+    pub(super) fn line(&self, node: &str, provider: &Arc<Provider>, number: &Number) -> Line {
+        Line {
             bus: self.bus.clone(),
             tenant: self.tenant.clone(),
             session: self.session.clone(),
@@ -200,12 +207,19 @@ impl World {
             connector: Arc::clone(provider) as Arc<dyn Connector>,
             messages_per_second_max: number.rate,
             fallback: number.fallback.map(|text| text.as_bytes().to_vec().into()),
-            stop: stop.clone(),
-        };
+            stop: CancellationToken::new(),
+        }
+    }
+
+    pub(super) fn owner(&self, node: &str, provider: &Arc<Provider>, number: Number) -> Owner {
+        let line = self.line(node, provider, &number);
+        let stop = line.stop.clone();
         let (halted, halts) = mpsc::channel(8);
         let (open, opened) = watch::channel(true);
-        let task = tokio::spawn(Sending::run(line, number.settings, halted, opened));
-        Owner { stop, open, halts, task }
+        let (tells, told) = mpsc::channel(8);
+        let ties = Ties { open: opened, told, halts: halted };
+        let task = tokio::spawn(Sending::run(line, number.settings, ties));
+        Owner { stop, open, tells, halts, task }
     }
 
     pub(super) fn channel(&self, kind: ChannelKind) -> Channel {

@@ -25,19 +25,31 @@ fn cloud() -> Machine {
 }
 
 fn qr(code: &str, expires_at_ms: i64) -> LinkEvent {
-    LinkEvent { what: Some(What::Qr(LinkQr { code: code.to_owned(), expires_at_ms })) }
+    LinkEvent {
+        what: Some(What::Qr(LinkQr { code: code.to_owned(), expires_at_ms })),
+        ..LinkEvent::default()
+    }
 }
 
 fn connected(phone: &str) -> LinkEvent {
-    LinkEvent { what: Some(What::Connected(LinkConnected { phone: phone.to_owned() })) }
+    LinkEvent {
+        what: Some(What::Connected(LinkConnected { phone: phone.to_owned() })),
+        ..LinkEvent::default()
+    }
 }
 
 fn disconnected() -> LinkEvent {
-    LinkEvent { what: Some(What::Disconnected(LinkDisconnected { reason: "away".to_owned() })) }
+    LinkEvent {
+        what: Some(What::Disconnected(LinkDisconnected { reason: "away".to_owned() })),
+        ..LinkEvent::default()
+    }
 }
 
 fn logged_out(reason: &str) -> LinkEvent {
-    LinkEvent { what: Some(What::LoggedOut(LinkLoggedOut { reason: reason.to_owned() })) }
+    LinkEvent {
+        what: Some(What::LoggedOut(LinkLoggedOut { reason: reason.to_owned() })),
+        ..LinkEvent::default()
+    }
 }
 
 /// Status and reason.
