@@ -236,7 +236,8 @@ mod tests {
     use super::*;
 
     fn body(status: SessionStatus, qr: &str) -> Option<Value> {
-        qr_body(&v1::Session { status: status.into(), qr: qr.to_owned(), ..v1::Session::default() })
+        let session = v1::Session { status: status.into(), qr: qr.to_owned(), ..v1::Session::default() };
+        qr_body(&session).and_then(Result::ok)
     }
 
     #[test]
