@@ -30,10 +30,8 @@ const LOOKS_MAX: u32 = 5;
 /// How old a claim may be when the bytes are written: whoever finds one that is older than its owner's lease takes it
 /// for an attempt that ended, and in the end for one that failed.
 const CLAIM_AGE_MAX: Duration = Duration::from_secs(1);
-/// How long before the bytes may be written a claim is written anew: what the broker needs for that, with room.
-const CLAIM_LEAD: Duration = Duration::from_millis(250);
 /// How often a claim is written anew before the message is looked at again.
-const CLAIMS_MAX: u32 = 3;
+const CLAIMS_MAX: u32 = 10;
 /// The pause before a message that could not be looked at is taken up again.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
@@ -235,24 +233,15 @@ impl Hand {
     /// Writes down that its bytes may be written at any moment, and waits until they may. A claim that has grown old is
     /// written anew: a process that was paused meanwhile may have been taken for dead, and its session be another's.
     pub(super) async fn claim(&self, parcel: &mut Parcel, send: &mut Send) -> Result<(), SendsError> {
-        let mut moment: Option<Instant> = None;
         for _ in 0..CLAIMS_MAX {
             let asked = Instant::now();
             *send = changed(send, SendState::Sending);
             parcel.claim = Some(send.clone());
             self.put(parcel, send.clone()).await?;
             // Only now: what waits for a slow broker would else go all at once when it answers.
-            let now = Instant::now();
-            let at = moment.filter(|at| *at >= now).unwrap_or_else(|| self.gate.reserve(now));
-            moment = Some(at);
-            if at - asked > CLAIM_AGE_MAX / 2 {
-                tokio::time::sleep((at - now).saturating_sub(CLAIM_LEAD)).await;
-                continue;
-            }
-            if at > now {
-                tokio::time::sleep_until(at.into()).await;
-            }
+            let turn = self.gate.turn().await;
             if asked.elapsed() <= CLAIM_AGE_MAX {
+                turn.take();
                 return Ok(());
             }
         }

@@ -84,7 +84,8 @@ impl Desk {
     /// A message of an earlier owner went at this time.
     pub(crate) fn remember(&mut self, pair: &Pair, at: Instant) {
         self.number.take(at);
-        self.hand.gate.remember(at);
+        self.number.idle();
+        self.hand.gate.take(at);
         self.pairs.take(pair, Trip { written: at, answered: at });
     }
 
@@ -125,7 +126,7 @@ impl Desk {
     /// Starts every attempt that may start now.
     fn dispatch(&mut self, now: Instant) {
         while self.may_send(now) {
-            let Some((pair, waiting)) = self.queue.next(now, &self.pairs) else { return };
+            let Some((pair, waiting)) = self.queue.next(now, &self.pairs) else { break };
             self.number.take(now);
             let chance = Chance {
                 priority: waiting.priority,
@@ -135,6 +136,9 @@ impl Desk {
             let attempt = attempt::attempt(Arc::clone(&self.hand), waiting.item, chance);
             self.in_flight += 1;
             self.tasks.spawn(async { Some(attempt.await) });
+        }
+        if !self.queue.is_ready() {
+            self.number.idle();
         }
     }
 

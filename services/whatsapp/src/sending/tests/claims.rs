@@ -78,7 +78,7 @@ async fn an_owner_that_was_paused_before_it_wrote_finds_that_its_claim_is_no_lon
     let parcel = parcels(&world, 1).await.pop().unwrap();
     let id = parcel.id;
     // The pause: longer than a claim is good for. In it, another owner begins; this one has not heard of that.
-    hand.gate.remember(Instant::now());
+    hand.gate.take(Instant::now());
     let attempt = attempt::attempt(Arc::clone(&hand), parcel, CHANCE);
     let (report, ()) = tokio::join!(attempt, is_taken_for_dead(&world, id));
     assert_eq!((report.end, report.trip.is_none()), (End::Uncertain, true));
@@ -92,7 +92,7 @@ async fn a_claim_that_nobody_else_saw_is_written_anew_and_counted_once() {
     let hand = hand(&world, &provider, Some(1)).await;
     let parcel = parcels(&world, 1).await.pop().unwrap();
     let id = parcel.id;
-    hand.gate.remember(Instant::now());
+    hand.gate.take(Instant::now());
     let report = attempt::attempt(hand, parcel, CHANCE).await;
     assert_eq!((report.end, report.trip.is_some()), (End::Done, true));
     assert_eq!(changes(&world).await, 3, "claimed twice, accepted once");
