@@ -6,6 +6,7 @@ use chasqui_proto::{
     Tenant, service,
     v1::{DirectoryEntry, ListenerEntry, PutEntry, directory_entry},
 };
+use tokio::sync::watch;
 
 /// A listener's entry, as far as its lane is concerned.
 #[derive(Debug)]
@@ -14,6 +15,8 @@ pub(crate) struct Registered {
     tenant: Tenant,
     id: String,
     disabling: Option<Disabling>,
+    /// When the entry was changed last, as far as was looked.
+    updated_at_ms: i64,
 }
 
 /// A listener that is to be disabled, until the directory says so.
@@ -45,7 +48,9 @@ impl Ended {
 
 impl Registered {
     pub(crate) fn new(directory: Directory, tenant: Tenant, id: &str) -> Self {
-        Self { directory, tenant, id: id.to_owned(), disabling: None }
+        let mut registered = Self { directory, tenant, id: id.to_owned(), disabling: None, updated_at_ms: 0 };
+        registered.is_renewed();
+        registered
     }
 
     /// The entry, if events are to be posted to it.
@@ -56,6 +61,18 @@ impl Registered {
         let entry = self.directory.listener(&self.tenant, &self.id).ok_or(Ended::Removed)?;
         let is_ending = self.disabling.as_ref().is_some_and(|it| entry.updated_at_ms <= it.updated_at_ms);
         if entry.disabled || is_ending { Err(Ended::Disabled) } else { Ok(entry) }
+    }
+
+    /// Whether it was registered anew, or changed, since this was asked last.
+    pub(crate) fn is_renewed(&mut self) -> bool {
+        let entry = self.directory.listener(&self.tenant, &self.id);
+        let updated_at_ms = entry.map_or(0, |entry| entry.updated_at_ms);
+        updated_at_ms > std::mem::replace(&mut self.updated_at_ms, updated_at_ms)
+    }
+
+    /// Grows when entries of the directory change.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.directory.changed()
     }
 
     /// Nothing is posted to it from now on.

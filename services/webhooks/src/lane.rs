@@ -133,6 +133,7 @@ impl Lane {
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         let mut upkeep = interval(UPKEEP_EVERY);
         upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut changes = self.registered.changes();
         loop {
             let has_more = self.begin_attempts().await;
             let rest_end = self.standing.resting_until();
@@ -146,11 +147,12 @@ impl Lane {
                     None => break,
                 },
                 () = sleep_until(rest_end.unwrap_or_else(Instant::now).into()), if rest_end.is_some() => {
-                    self.standing.wake();
-                    self.has_changed = true;
-                    // What could not be parked then must not overtake what is.
-                    if self.lot.waiting() > 0 {
-                        self.park_newest().await;
+                    self.wake().await;
+                }
+                // Who registers again is back, whatever rest it was given.
+                Ok(()) = changes.changed() => {
+                    if self.registered.is_renewed() && rest_end.is_some() {
+                        self.wake().await;
                     }
                 }
                 _ = upkeep.tick(), if self.needs_upkeep() => self.keep_up().await,
@@ -169,6 +171,15 @@ impl Lane {
             );
         }
         self.tell().await;
+    }
+
+    async fn wake(&mut self) {
+        self.standing.wake();
+        self.has_changed = true;
+        // What could not be parked before must not overtake what is.
+        if self.lot.waiting() > 0 {
+            self.park_newest().await;
+        }
     }
 
     async fn arrive(&mut self, (due, delivery): Arrival) {

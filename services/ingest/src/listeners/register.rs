@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chasqui_directory::shown;
-use chasqui_kit::TraceContext;
+use chasqui_kit::{TraceContext, clock};
 use chasqui_proto::{
     Tenant,
     id::listener_id,
@@ -93,8 +93,11 @@ impl Listeners {
         if let Some(known) = self.directory.listener(tenant, &id)
             && wanted.registered(&known, seal)?.is_none()
         {
-            // What bots do every minute asks nobody.
+            // What bots do every minute changes nothing; but one that was away is given its events without more delay.
             count("known");
+            let state = self.state(tenant, &id).await;
+            let rests = state.is_some_and(|state| state.resting_until_ms > clock::now_ms());
+            let known = if rests { self.put(known, false, trace).await? } else { known };
             return Ok((known, None));
         }
         if self.directory.listener(tenant, &id).is_none()

@@ -64,6 +64,26 @@ async fn shc_32_a_listener_that_was_down_gets_everything_in_order() -> Result<()
 }
 
 #[tokio::test]
+async fn shc_12_a_bot_that_registers_when_it_starts_does_not_wait_for_the_end_of_its_rest() -> Result<()> {
+    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let world = World::start(Config { rest_secs_min: 600, rest_secs_max: 600, ..config() }).await?;
+    let url = format!("http://127.0.0.1:{port}");
+    world.register("bot", &url).await?;
+    let replica = world.replica("webhooks-1").await?;
+    world.writes("5491100000001", "mientras no estabas").await?;
+    wait_for(SOON, "it rests for ten minutes", async || {
+        world.state("bot").await.filter(|state| state.resting_until_ms > 0)
+    })
+    .await;
+    let bot = Receiver::start_at(port).await?;
+    let renewed =
+        ListenerEntry { updated_at_ms: chasqui_kit::clock::now_ms(), ..world.listener("bot").await? };
+    world.put(renewed).await?;
+    wait_for(SOON, "it has what it missed", async || (bot.all().len() == 1).then_some(())).await;
+    replica.stop().await
+}
+
+#[tokio::test]
 async fn shc_32_what_is_refused_is_tried_by_the_schedule_and_then_given_up() -> Result<()> {
     let config = Config { retry_schedule_secs: vec![0, 1, 2], ..config() };
     let (world, bots) = (World::start(config).await?, Receiver::start().await?);
