@@ -128,6 +128,8 @@ impl Letters<'_> {
 struct Summary<'a> {
     seq: u64,
     age: String,
+    /// Who gave it up: several services may read one message.
+    service: &'a str,
     reason: &'a str,
     attempts: Option<u64>,
     subject: &'a str,
@@ -140,6 +142,7 @@ impl<'a> Summary<'a> {
         Self {
             seq: letter.sequence,
             age: age(age_secs),
+            service: letter.subject.split('.').nth(1).unwrap_or_default(),
             reason: text(letter, header::DEAD_REASON),
             attempts: text(letter, header::DEAD_ATTEMPTS).parse().ok(),
             subject: text(letter, header::DEAD_SUBJECT),

@@ -130,6 +130,11 @@ async fn route_one(
 ) -> Result<(), PublishError> {
     match read(delivery) {
         Err(error) => bury(bus, delivery, "undecodable", &error).await,
+        // The echo of what was written on the phone itself: the contact has it.
+        Ok((message, _)) if !message.provider_id.is_empty() => {
+            delivery.done().await;
+            Ok(())
+        }
         Ok((message, conversation)) => match resolve(&message) {
             Resolved::NotOurs => {
                 delivery.done().await;

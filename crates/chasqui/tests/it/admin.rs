@@ -152,7 +152,7 @@ async fn shc_28_an_operator_says_where_events_are_posted() {
             &["listener", "put", LISTENER, "--secret", "--format", "client"],
             "short",
             KEY,
-            "--secret: standard input must",
+            "must be whsec_ and the base64",
         ),
         (&["listener", "put", "http://127.0.0.1/new"], "", "", "SEALING_KEY is not set"),
     ] {

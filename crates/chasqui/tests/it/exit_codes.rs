@@ -2,11 +2,12 @@ use std::net::TcpListener;
 
 use super::output;
 
-const COMPLETE: [(&str, &str); 4] = [
+const COMPLETE: [(&str, &str); 5] = [
     ("WHATSAPP_API_KEY", "key"),
     ("WHATSAPP_APP_SECRET", "secret"),
     ("WHATSAPP_VERIFY_TOKEN", "token"),
     ("JWT_SECRET", "0123456789abcdef0123456789abcdef"),
+    ("SEALING_KEY", "0123456789abcdef0123456789abcdef"),
 ];
 
 #[tokio::test]

@@ -22,6 +22,8 @@ async fn an_agent_and_a_contact_write_to_each_other_and_see_how_far_it_got() {
         })
         .await;
 
+    // Who may answer is asked of what is stored.
+    cluster.stored(0, CONTACT, 1).await;
     staff.says(json!({ "type": "send_message", "data": { "conversation_id": conversation, "text": "mañana a las 9" } }));
     assert_eq!(text_of(&outside.phone_has(CONTACT, 1).await[0]), "mañana a las 9");
     let id = staff

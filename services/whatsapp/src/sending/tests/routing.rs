@@ -45,6 +45,10 @@ async fn a_message_comes_to_its_session_and_what_has_none_is_told_so() {
     let mut widget = world.message(2, Priority::Unspecified);
     widget.channel.as_mut().unwrap().id = "widget".to_owned();
     publish(&world, &widget).await;
+    // Written on the business's own phone, and told by the provider: to send it again would be to write twice.
+    let mut echo = world.message(4, Priority::Unspecified);
+    echo.provider_id = "wamid.A".to_owned();
+    publish(&world, &echo).await;
     let mut lost = world.message(3, Priority::Unspecified);
     lost.channel.as_mut().unwrap().id = "2000002".to_owned();
     publish(&world, &lost).await;
