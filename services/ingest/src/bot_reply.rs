@@ -11,7 +11,7 @@ use axum::{
 };
 use chasqui_kit::{Code, Coded, TraceContext, clock, publish::Fact};
 use chasqui_proto::{
-    ConversationToken, MessageId, Tenant, address, id, subject,
+    ConversationToken, MessageId, Tenant, address, subject,
     v1::{Alias, Channel, ChannelKind, Contact, Direction, Message, MessageType, SenderType},
 };
 use serde_json::{json, value::RawValue};
@@ -19,6 +19,7 @@ use serde_json::{json, value::RawValue};
 use crate::{
     admission::{Admission, AdmissionError},
     doorbell,
+    idempotency::{self, InvalidKey},
     object::Object,
     openapi::{BotReplyBody, Refusal, Told},
     publication::{Publication, PublicationError},
@@ -32,8 +33,7 @@ const PATH: &str = "/api/bot-reply";
 const TEXT_LENGTH_MAX: usize = 4_096;
 /// Room for that text with every character escaped, and more.
 const BODY_BYTES_MAX: usize = 64 * 1024;
-/// The longest `Idempotency-Key`, bytes.
-const IDEMPOTENCY_KEY_LENGTH_MAX: usize = 255;
+
 /// What the handler needs.
 #[derive(Debug)]
 pub(crate) struct BotReply {
@@ -65,8 +65,8 @@ enum BotReplyError {
     Address(#[from] address::InvalidAddress),
     #[error("messageText must not be longer than {TEXT_LENGTH_MAX} characters")]
     TextTooLong,
-    #[error("Idempotency-Key must have 1 to {IDEMPOTENCY_KEY_LENGTH_MAX} visible ASCII characters")]
-    IdempotencyKey,
+    #[error(transparent)]
+    IdempotencyKey(#[from] InvalidKey),
     #[error(transparent)]
     Publication(#[from] PublicationError),
 }
@@ -76,11 +76,8 @@ impl Coded for BotReplyError {
         match self {
             Self::Admission(error) => error.code(),
             Self::Body(error) => error.code(),
-            Self::NotAnObject
-            | Self::Missing
-            | Self::Address(_)
-            | Self::TextTooLong
-            | Self::IdempotencyKey => Code::InvalidInput,
+            Self::NotAnObject | Self::Missing | Self::Address(_) | Self::TextTooLong => Code::InvalidInput,
+            Self::IdempotencyKey(error) => error.code(),
             Self::Publication(error) => error.code(),
         }
     }
@@ -166,18 +163,8 @@ fn read(body: &[u8], headers: &HeaderMap, tenant: &Tenant) -> Result<Reply, BotR
     if text.chars().count() > TEXT_LENGTH_MAX {
         return Err(BotReplyError::TextTooLong);
     }
-    Ok(Reply { contact: address::parse_address(&contact)?, text, id: message_id(headers, tenant)? })
-}
-
-fn message_id(headers: &HeaderMap, tenant: &Tenant) -> Result<MessageId, BotReplyError> {
-    let Some(key) = headers.get("idempotency-key") else {
-        return Ok(MessageId::now());
-    };
-    let key = key.to_str().map_err(|_| BotReplyError::IdempotencyKey)?;
-    if !(1..=IDEMPOTENCY_KEY_LENGTH_MAX).contains(&key.len()) {
-        return Err(BotReplyError::IdempotencyKey);
-    }
-    Ok(MessageId(id::fact_id(&["bot-reply", tenant.as_str(), key])))
+    let id = idempotency::message_id(headers, &["bot-reply", tenant.as_str()])?;
+    Ok(Reply { contact: address::parse_address(&contact)?, text, id })
 }
 
 fn message(reply: Reply, conversation: &ConversationToken, tenant: &Tenant) -> Message {
@@ -269,7 +256,9 @@ mod tests {
     fn the_same_key_is_the_same_message_within_a_tenant() {
         let id = |key: &str, tenant: &str| {
             let headers = HeaderMap::from_iter([("idempotency-key".parse().unwrap(), key.parse().unwrap())]);
-            message_id(&headers, &tenant.parse().unwrap()).map_err(|error| error.to_string())
+            let body = br#"{"targetUserWhatsAppNumber":"5491100000001","messageText":"hola"}"#;
+            let read = read(body, &headers, &tenant.parse().unwrap());
+            read.map(|reply| reply.id).map_err(|error| error.to_string())
         };
         assert_eq!(id("a", "x"), id("a", "x"));
         assert_ne!(id("a", "x"), id("b", "x"));
