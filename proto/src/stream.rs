@@ -22,8 +22,9 @@ pub struct Stream {
     /// Whether it is a queue: what is acknowledged is gone, each message has one consumer, messages may be due later, and
     /// a full one takes no more instead of dropping the oldest.
     pub is_queue: bool,
-    /// Which part of the configured byte limit it may keep: one over this.
-    pub bytes_divisor: i64,
+    /// Which part of the configured byte limit it may keep: one over this. A queue has no limit but the broker's storage,
+    /// which refuses what does not fit.
+    pub bytes_divisor: Option<i64>,
 }
 
 /// A KV bucket. Replicas come from configuration.
@@ -52,7 +53,7 @@ pub const MESSAGES: Stream = Stream {
     duplicate_window_secs: 20 * 60,
     republish: true,
     is_queue: false,
-    bytes_divisor: 1,
+    bytes_divisor: Some(1),
 };
 
 /// What is: the newest state of each thing.
@@ -75,7 +76,7 @@ pub const STATE: Stream = Stream {
     duplicate_window_secs: 2 * 60,
     republish: true,
     is_queue: false,
-    bytes_divisor: 1,
+    bytes_divisor: Some(1),
 };
 
 /// What could not be handled, with the reason in its headers.
@@ -88,7 +89,7 @@ pub const DLQ: Stream = Stream {
     duplicate_window_secs: 20 * 60,
     republish: false,
     is_queue: false,
-    bytes_divisor: 1,
+    bytes_divisor: Some(1),
 };
 
 /// Messages that wait to be handed to a provider.
@@ -101,7 +102,7 @@ pub const OUTBOX: Stream = Stream {
     duplicate_window_secs: 20 * 60,
     republish: false,
     is_queue: true,
-    bytes_divisor: 4,
+    bytes_divisor: None,
 };
 
 /// Events that wait to be posted to a listener.
@@ -114,7 +115,7 @@ pub const DELIVERIES: Stream = Stream {
     duplicate_window_secs: 20 * 60,
     republish: false,
     is_queue: true,
-    bytes_divisor: 4,
+    bytes_divisor: None,
 };
 
 /// What was posted to listeners, and how it went.
@@ -127,7 +128,7 @@ pub const DELIVERY_LOG: Stream = Stream {
     duplicate_window_secs: 2 * 60,
     republish: false,
     is_queue: false,
-    bytes_divisor: 8,
+    bytes_divisor: Some(8),
 };
 
 /// Every stream.
@@ -144,7 +145,7 @@ pub const BENCH: Stream = Stream {
     duplicate_window_secs: 2 * 60,
     republish: true,
     is_queue: false,
-    bytes_divisor: 1,
+    bytes_divisor: Some(1),
 };
 
 /// Where what `BENCH` stores is repeated.

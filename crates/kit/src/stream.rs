@@ -92,7 +92,7 @@ fn config_of(stream: &Stream, bus: &Bus) -> Config {
         num_replicas: bus.config().replicas,
         // The broker has no schedules where a full stream refuses, and one that drops would lose what is not sent yet: a
         // queue is bounded by the broker's own storage, which refuses.
-        max_bytes: if stream.is_queue { -1 } else { bus.config().stream_bytes_max / stream.bytes_divisor },
+        max_bytes: stream.bytes_divisor.map_or(-1, |divisor| bus.config().stream_bytes_max / divisor),
         max_messages_per_subject: stream.per_subject_max.unwrap_or(-1),
         max_age: Duration::from_secs(stream.age_max_secs.unwrap_or(0)),
         duplicate_window: Duration::from_secs(stream.duplicate_window_secs),
