@@ -90,7 +90,7 @@ async fn routers_take_turns_so_that_a_conversation_stays_in_order() {
         }
     }
     let outbox = world.bus.jetstream().get_stream(OUTBOX.name).await.unwrap();
-    wait_for(SOON, "all are queued", async || (world.count(OUTBOX.name).await == 300).then_some(())).await;
+    world.queue_keeps(300).await;
     let mut last = 0;
     for seq in 1..=300 {
         let stored = outbox.get_raw_message(seq).await.unwrap();

@@ -295,8 +295,14 @@ impl World {
 
     /// Waits until nothing is left to send, now or later.
     pub(super) async fn queue_is_empty(&self) {
-        wait_for(SOON, "the queue is empty", async || (self.count(OUTBOX.name).await == 0).then_some(()))
-            .await;
+        self.queue_keeps(0).await;
+    }
+
+    /// Waits until so many messages are left: one leaves the queue only after its status has been
+    /// published, so that whoever saw the status may still find the message here.
+    pub(super) async fn queue_keeps(&self, messages: u64) {
+        let kept = async || (self.count(OUTBOX.name).await == messages).then_some(());
+        wait_for(SOON, "the queue keeps what was not sent", kept).await;
     }
 
     pub(super) async fn count(&self, stream: &str) -> u64 {
