@@ -4,7 +4,7 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=chasqui");
-    let files = ["message", "state", "query", "presence", "directory", "forward", "whatsapp", "webhook"]
+    let files = ["message", "state", "query", "presence", "directory", "forward", "whatsapp", "webhook", "bot"]
         .map(|name| format!("chasqui/v1/{name}.proto"));
     let mut compiler = protox::Compiler::new(["."])?;
     compiler.include_imports(true).open_files(files)?;
@@ -21,6 +21,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             ".chasqui.v1.ForwardRequest.body",
             ".chasqui.v1.BridgeFrame.binary",
         ])
+        // Ordered, so that the same payload is always the same bytes.
+        .btree_map(["."])
         .enable_type_names()
         .compile_fds(compiler.file_descriptor_set())?;
     Ok(())

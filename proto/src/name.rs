@@ -2,8 +2,8 @@
 
 use crate::v1::{
     AgentStatus, AliasKind, BotState, CampaignStatus, ChannelKind, ChatStatus, DeliveryOutcome, Direction,
-    EntryKind, ListenerFormat, MessageType, PersonKind, Priority, SendState, SenderType, SessionStatus,
-    Status,
+    EntryKind, ListenerFormat, MessageType, PersonKind, Priority, Responder, SendState, SenderType,
+    SessionStatus, Status,
 };
 
 /// A contact wrote.
@@ -72,6 +72,8 @@ names! {
         Unspecified = "", Running = "running", Paused = "paused", Completed = "completed", Cancelled = "cancelled",
         Failed = "failed",
     }
+    /// `builtin`, `external` or `person`.
+    Responder { Unspecified = "", Builtin = "builtin", External = "external", Person = "person" }
     /// What a person is to the tenant.
     PersonKind { Unspecified = "", Contact = "contact", User = "user", Agent = "agent", Staff = "staff" }
     /// `ACTIVE` or `INACTIVE`, as front ends and their databases write it.

@@ -79,6 +79,33 @@ pub const CHATS_CLOSE: Endpoint<v1::CloseChat, v1::Chat> =
 pub const CHATS_ASSIGN: Endpoint<v1::AssignChat, v1::Chat> =
     Endpoint::new(PERSISTENCE, "persistence.chats.assign");
 
+/// Says how the bot behaves in a conversation. Answers with the state after it.
+pub const CONVERSATIONS_STEER: Endpoint<v1::SteerConversation, v1::Conversation> =
+    Endpoint::new(PERSISTENCE, "persistence.conversations.steer");
+
+/// One appointment.
+pub const APPOINTMENTS_GET: Endpoint<v1::GetAppointment, v1::Appointment> =
+    Endpoint::new(PERSISTENCE, "persistence.appointments.get");
+/// Appointments of a tenant, newest first.
+pub const APPOINTMENTS_LIST: Endpoint<v1::ListAppointments, v1::AppointmentPage> =
+    Endpoint::new(PERSISTENCE, "persistence.appointments.list");
+/// Changes an appointment. Answers with the state after it.
+pub const APPOINTMENTS_CHANGE: Endpoint<v1::ChangeAppointment, v1::Appointment> =
+    Endpoint::new(PERSISTENCE, "persistence.appointments.change");
+
+/// For flows: the patient with a document.
+pub const PATIENTS_FIND: Endpoint<v1::FlowRequest, v1::FlowAnswer> =
+    Endpoint::new(PERSISTENCE, "flows.patients.find");
+/// For flows: the cities in which there are specialties.
+pub const CITIES_LIST: Endpoint<v1::FlowRequest, v1::FlowAnswer> =
+    Endpoint::new(PERSISTENCE, "flows.cities.list");
+/// For flows: the specialties of a city that a text may mean.
+pub const SPECIALTIES_SEARCH: Endpoint<v1::FlowRequest, v1::FlowAnswer> =
+    Endpoint::new(PERSISTENCE, "flows.specialties.search");
+/// For flows: makes an appointment, once a request.
+pub const APPOINTMENTS_BOOK: Endpoint<v1::FlowRequest, v1::FlowAnswer> =
+    Endpoint::new(PERSISTENCE, "flows.appointments.book");
+
 /// Makes or replaces an entry of the directory.
 pub const DIRECTORY_PUT: Endpoint<v1::PutEntry, v1::DirectoryEntry> =
     Endpoint::new(PERSISTENCE, "persistence.directory.put");

@@ -187,8 +187,29 @@ pub const WINDOWS: Bucket = Bucket {
     has_ttls: false,
 };
 
+/// Where the bot stands in each conversation. It outlives MESSAGES, so that nothing there is ever answered again.
+pub const BOT: Bucket = Bucket {
+    name: "bot",
+    description: "Where the bot stands in each conversation, and what its language model cost each tenant a day",
+    age_max_secs: Some(30 * 24 * 3600),
+    has_ttls: false,
+};
+
 /// Every bucket.
-pub const BUCKETS: [Bucket; 4] = [DIRECTORY, LEASES, SENDS, WINDOWS];
+pub const BUCKETS: [Bucket; 5] = [DIRECTORY, LEASES, SENDS, WINDOWS, BOT];
+
+/// Where the bucket `bot` keeps a conversation.
+pub fn bot_key(tenant: &crate::Tenant, conversation: &crate::ConversationToken) -> String {
+    format!("conversation.{tenant}.{conversation}")
+}
+
+/// Where the bucket `bot` keeps what a tenant's language model cost in a day; `day` is `20261123`, in UTC.
+pub fn bot_budget_key(tenant: &crate::Tenant, day: &str) -> String {
+    format!("budget.{tenant}.{day}")
+}
+
+/// The lease of the replica that tells how the bot of each tenant stands.
+pub const BOT_STATUS_LEASE: &str = "bot.status";
 
 /// The lease of a WhatsApp number or session.
 pub fn session_lease(tenant: &crate::Tenant, session: &crate::subject::NodeToken) -> String {
@@ -301,6 +322,8 @@ pub const SEND_STATUS_CONSUMER: &str = "whatsapp-statuses";
 pub const WINDOW_CONSUMER: &str = "whatsapp-windows";
 /// The durable consumer through which files of contacts' messages are brought into the media store.
 pub const WHATSAPP_MEDIA_CONSUMER: &str = "whatsapp-media";
+/// The durable consumer through which the bot hears what contacts and agents write.
+pub const BOT_CONSUMER: &str = "bot";
 /// The durable consumer that brings events from `MESSAGES` into `DELIVERIES`.
 pub const DELIVERY_ROUTER_CONSUMER: &str = "webhooks-router";
 

@@ -3,6 +3,7 @@
 //! The grammar is `<noun>.<fact>.<tenant>[.<key>]`; JetStream repeats each stored fact under `live.`.
 
 mod delivery;
+mod flow_call;
 mod send;
 
 use std::marker::PhantomData;
@@ -12,6 +13,7 @@ pub use delivery::{
     deliveries_attempted, deliveries_attempted_of_all, deliveries_due, deliveries_later,
     deliveries_of_partition, listeners_updated,
 };
+pub use flow_call::{FlowCall, InvalidFlowCall};
 pub use send::{linked_commands, sends_due, sends_later, sends_of_session, whatsapp_owner};
 
 /// What a republished fact's subject starts with.
@@ -139,6 +141,21 @@ pub fn listener_of_delivery(subject: &str) -> Option<(&str, &str)> {
 /// The bot of a tenant as it stands.
 pub fn bot_updated(tenant: &Tenant) -> Subject<v1::BotStatus> {
     Subject::new(format!("bot.updated.{tenant}"))
+}
+
+/// What one replica of the bot did for a tenant. Not stored.
+pub fn bot_worked(tenant: &Tenant, node: &NodeToken) -> Subject<v1::BotWork> {
+    Subject::new(format!("bot.worked.{tenant}.{node}"))
+}
+
+/// What every replica of the bot did.
+pub fn bot_worked_of_all() -> Pattern {
+    Pattern("bot.worked.*.*".to_owned())
+}
+
+/// Where what a flow looks up or has done is answered.
+pub fn flows(name: &FlowCall) -> Subject<v1::FlowRequest> {
+    Subject::new(format!("flows.{name}"))
 }
 
 /// A campaign as it stands.
@@ -334,6 +351,7 @@ pub fn payload_type(subject: &str) -> Option<&'static str> {
         ("chats", "updated") => "chasqui.v1.Chat",
         ("sessions", "updated") => "chasqui.v1.Session",
         ("bot", "updated") => "chasqui.v1.BotStatus",
+        ("bot", "worked") => "chasqui.v1.BotWork",
         ("bulk", "progress") => "chasqui.v1.BulkProgress",
         ("appointments", "updated") => "chasqui.v1.Appointment",
         ("payments", "updated") => "chasqui.v1.Payment",
@@ -377,6 +395,8 @@ mod tests {
         check(&chats_updated(&tenant, &conversation), "chats.updated.default.5491100000001");
         check(&sessions_updated(&tenant, &name), "sessions.updated.default.main");
         check(&bot_updated(&tenant), "bot.updated.default");
+        check(&bot_worked(&tenant, &name), "bot.worked.default.main");
+        assert_eq!(flows(&"patients.find".parse().unwrap()).as_str(), "flows.patients.find");
         let (reply, message) = (v1::Priority::Reply, crate::MessageId(uuid::Uuid::nil()));
         let nil = "00000000-0000-0000-0000-000000000000";
         check(&sends_due(&tenant, &name, reply, &conversation), "sends.due.default.main.reply.5491100000001");

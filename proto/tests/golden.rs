@@ -56,6 +56,7 @@ fn every_field_of_every_payload_stands_in_a_golden_file() {
     }
     let declared: BTreeSet<String> = pool()
         .all_messages()
+        .filter(|message| !message.is_map_entry())
         .flat_map(|message| message.fields().map(|field| field.full_name().to_owned()).collect::<Vec<_>>())
         .collect();
     let frozen_not: Vec<_> = declared.difference(&seen).collect();
@@ -79,9 +80,13 @@ fn every_payload_has_a_golden_file() {
         "Contact",
         "Context",
         "Count",
+        "Draft",
+        "FlowOption",
+        "FlowState",
         "Forgotten",
         "ForwardRequest",
         "HaltOwned",
+        "Heard",
         "LinkConnected",
         "LinkDisconnected",
         "LinkEvent",
@@ -100,8 +105,9 @@ fn every_payload_has_a_golden_file() {
         "StopLink",
         "TenantEntry",
         "UserEntry",
+        "Waiting",
     ];
-    for message in pool().all_messages() {
+    for message in pool().all_messages().filter(|message| !message.is_map_entry()) {
         let alone = !parts.contains(&message.name());
         assert_eq!(sampled.contains(message.full_name()), alone, "{}", message.full_name());
     }

@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 use chasqui_proto::{
     ConversationToken, MessageId, Tenant, header,
     service::{
-        CHATS_ASSIGN, CHATS_CLOSE, CHATS_GET, CHATS_LIST, CHATS_OPEN, CONVERSATIONS_GET, CONVERSATIONS_LIST,
-        CONVERSATIONS_MARK_READ, DELIVERIES_LIST, DELIVERIES_REPLAY, DIRECTORY_GET, DIRECTORY_LIST,
-        DIRECTORY_PUT, DIRECTORY_REMOVE, EVENTS_SINCE, Endpoint, LINKS_START, LISTENERS_TEST, MEDIA_FETCH,
-        MESSAGES_GET, MESSAGES_LIST, MESSAGES_UNDELIVERED, SESSIONS_CLOSE, SESSIONS_GET, SESSIONS_OPEN,
-        STATS_GET, WHATSAPP_READ,
+        APPOINTMENTS_BOOK, APPOINTMENTS_CHANGE, APPOINTMENTS_GET, APPOINTMENTS_LIST, CHATS_ASSIGN,
+        CHATS_CLOSE, CHATS_GET, CHATS_LIST, CHATS_OPEN, CITIES_LIST, CONVERSATIONS_GET, CONVERSATIONS_LIST,
+        CONVERSATIONS_MARK_READ, CONVERSATIONS_STEER, DELIVERIES_LIST, DELIVERIES_REPLAY, DIRECTORY_GET,
+        DIRECTORY_LIST, DIRECTORY_PUT, DIRECTORY_REMOVE, EVENTS_SINCE, Endpoint, LINKS_START, LISTENERS_TEST,
+        MEDIA_FETCH, MESSAGES_GET, MESSAGES_LIST, MESSAGES_UNDELIVERED, PATIENTS_FIND, SESSIONS_CLOSE,
+        SESSIONS_GET, SESSIONS_OPEN, SPECIALTIES_SEARCH, STATS_GET, WHATSAPP_READ,
     },
     stream, subject,
     v1::Priority,
@@ -79,6 +80,7 @@ fn buckets_and_their_keys_keep_their_names() {
             ("leases", None, true),
             ("sends", Some(8 * 86_400), false),
             ("windows", Some(2 * 86_400), false),
+            ("bot", Some(30 * 86_400), false),
         ]
     );
     let tenant: Tenant = "default".parse().unwrap();
@@ -95,6 +97,9 @@ fn buckets_and_their_keys_keep_their_names() {
     assert_eq!(stream::bucket_stream(&stream::SENDS), "KV_sends");
     assert_eq!(stream::sends_consumer(&tenant, &session, Priority::Reply), "default-main-reply");
     assert_eq!(stream::deliveries_consumer(3), "partition-3");
+    assert_eq!(stream::bot_key(&tenant, &conversation), "conversation.default.5491100000001");
+    assert_eq!(stream::bot_budget_key(&tenant, "20261123"), "budget.default.20261123");
+    assert_eq!((stream::BOT_CONSUMER, stream::BOT_STATUS_LEASE), ("bot", "bot.status"));
 }
 
 #[test]
@@ -129,6 +134,7 @@ fn subjects_keep_their_names() {
     assert_eq!(subject::live_sessions().as_str(), "live.sessions.updated.*.*");
     assert_eq!(subject::sessions_of_all().as_str(), "sessions.updated.*.*");
     assert_eq!(subject::typing_of_all().as_str(), "typing.changed.*.*");
+    assert_eq!(subject::bot_worked_of_all().as_str(), "bot.worked.*.*");
     assert_eq!(
         subject::persisted().map(|pattern| pattern.as_str().to_owned()),
         ["messages.in.>", "messages.out.>", "messages.status.>"]
@@ -167,6 +173,14 @@ fn requests_keep_their_subjects_and_types() {
         line(LISTENERS_TEST),
         line(DELIVERIES_LIST),
         line(MESSAGES_GET),
+        line(CONVERSATIONS_STEER),
+        line(APPOINTMENTS_GET),
+        line(APPOINTMENTS_LIST),
+        line(APPOINTMENTS_CHANGE),
+        line(PATIENTS_FIND),
+        line(CITIES_LIST),
+        line(SPECIALTIES_SEARCH),
+        line(APPOINTMENTS_BOOK),
     ];
     assert_eq!(
         table,
@@ -197,6 +211,14 @@ fn requests_keep_their_subjects_and_types() {
             "webhooks webhooks.listeners.test TestListener -> DeliveryAttempt",
             "persistence persistence.deliveries.list ListDeliveries -> DeliveryPage",
             "persistence persistence.messages.get GetMessage -> StoredMessage",
+            "persistence persistence.conversations.steer SteerConversation -> Conversation",
+            "persistence persistence.appointments.get GetAppointment -> Appointment",
+            "persistence persistence.appointments.list ListAppointments -> AppointmentPage",
+            "persistence persistence.appointments.change ChangeAppointment -> Appointment",
+            "persistence flows.patients.find FlowRequest -> FlowAnswer",
+            "persistence flows.cities.list FlowRequest -> FlowAnswer",
+            "persistence flows.specialties.search FlowRequest -> FlowAnswer",
+            "persistence flows.appointments.book FlowRequest -> FlowAnswer",
         ]
     );
 }

@@ -1,6 +1,6 @@
 //! What a service is given to stand on.
 
-use chasqui_proto::{Tenant, subject::NodeToken};
+use chasqui_proto::{Tenant, subject::NodeToken, v1::Responder};
 use serde::Deserialize;
 
 use crate::{
@@ -16,11 +16,14 @@ use crate::{
 pub struct TenantConfig {
     /// The tenant of whatever names none. Default `default`.
     pub default: String,
+    /// Who answers contacts where neither a tenant nor a conversation says otherwise: `builtin` (the bot of the pipeline)
+    /// or `external` (a bot outside, or nobody). Default `external`.
+    pub responder: String,
 }
 
 impl Default for TenantConfig {
     fn default() -> Self {
-        Self { default: "default".to_owned() }
+        Self { default: "default".to_owned(), responder: Responder::External.name().to_owned() }
     }
 }
 
@@ -31,6 +34,12 @@ impl Section for TenantConfig {
         if let Err(error) = self.default.parse::<Tenant>() {
             problems.add("tenant.default", error);
         }
+        let is_bot = |responder| matches!(responder, Responder::Builtin | Responder::External);
+        problems.require(
+            Responder::of_name(&self.responder).is_some_and(is_bot),
+            "tenant.responder",
+            "must be builtin or external",
+        );
     }
 }
 
@@ -38,6 +47,11 @@ impl TenantConfig {
     /// The default tenant of a checked configuration.
     pub fn tenant(&self) -> Tenant {
         self.default.parse().expect("the section was checked")
+    }
+
+    /// Who answers where nothing else says so, of a checked configuration.
+    pub fn responder(&self) -> Responder {
+        Responder::of_name(&self.responder).expect("the section was checked")
     }
 }
 

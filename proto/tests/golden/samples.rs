@@ -9,6 +9,8 @@ use chasqui_proto::v1::{
 };
 use prost::Name;
 
+#[path = "samples/bot.rs"]
+mod bot;
 #[path = "samples/forward.rs"]
 mod forward;
 #[path = "samples/people.rs"]
@@ -69,6 +71,7 @@ pub(crate) fn all() -> Vec<Sample> {
     .chain(forward::all())
     .chain(whatsapp::all())
     .chain(webhook::all())
+    .chain(bot::all())
     .collect()
 }
 

@@ -89,6 +89,7 @@ impl Keyboard {
                 sender_type: side.into(),
                 typing,
                 at_ms: now_ms(),
+                draft: None,
             };
             let payload = payload.encode_to_vec().into();
             if let Err(error) = self.edge.bus.client().publish(subject.as_str().to_owned(), payload).await {

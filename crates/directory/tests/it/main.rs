@@ -61,7 +61,12 @@ fn user(id: &str, suspended: bool) -> Entry {
 }
 
 fn tenant(suspended: bool) -> Entry {
-    Entry::Tenant(TenantEntry { tenant: "acme".into(), name: "Acme".into(), suspended })
+    Entry::Tenant(TenantEntry {
+        tenant: "acme".into(),
+        name: "Acme".into(),
+        suspended,
+        ..TenantEntry::default()
+    })
 }
 
 fn api_key(key: &NewKey, expires_at_ms: i64) -> Entry {

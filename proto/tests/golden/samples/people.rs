@@ -80,6 +80,7 @@ fn chat() -> Chat {
         closed_by: "u-9".to_owned(),
         version: 5,
         updated_at_ms: LATER_MS,
+        ..Chat::default()
     }
 }
 
@@ -89,6 +90,7 @@ fn open_chat() -> OpenChat {
         conversation: token(),
         user_id: "u-7".to_owned(),
         user_name: "Contacto Ñandú".to_owned(),
+        ..OpenChat::default()
     }
 }
 
@@ -127,6 +129,7 @@ fn bot_status() -> BotStatus {
         model: "a-model".to_owned(),
         reason: "the model answers slowly".to_owned(),
         updated_at_ms: AT_MS,
+        ..BotStatus::default()
     }
 }
 
@@ -158,6 +161,7 @@ fn appointment() -> Appointment {
         scheduled_at_ms: LATER_MS,
         version: 2,
         updated_at_ms: AT_MS,
+        ..Appointment::default()
     }
 }
 
@@ -220,6 +224,7 @@ fn typing() -> Typing {
         sender_type: SenderType::Agent.into(),
         typing: true,
         at_ms: AT_MS,
+        ..Typing::default()
     }
 }
 
@@ -234,7 +239,12 @@ fn announcement() -> Announcement {
 }
 
 fn tenant_entry() -> TenantEntry {
-    TenantEntry { tenant: tenant(), name: "Tienda Ñandú".to_owned(), suspended: true }
+    TenantEntry {
+        tenant: tenant(),
+        name: "Tienda Ñandú".to_owned(),
+        suspended: true,
+        ..TenantEntry::default()
+    }
 }
 
 fn user_entry() -> UserEntry {

@@ -46,6 +46,7 @@ fn entry() -> ListenerEntry {
         description: "bot".to_owned(),
         created_at_ms: AT_MS,
         updated_at_ms: LATER_MS,
+        ..ListenerEntry::default()
     }
 }
 

@@ -161,6 +161,7 @@ fn typing() -> v1::Typing {
         sender_type: v1::SenderType::User.into(),
         typing: true,
         at_ms: AT_MS,
+        draft: None,
     }
 }
 

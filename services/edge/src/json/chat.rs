@@ -220,6 +220,7 @@ impl Chat {
             conversation: identity.person.to_string(),
             user_id: identity.user.clone(),
             user_name: identity.name.chars().take(NAME_CHARS_MAX).collect(),
+            reason: String::new(),
         };
         Ok(self.seat.edge.bus.ask(CHATS_OPEN, &question, TraceContext::root()).await?)
     }

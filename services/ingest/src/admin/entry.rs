@@ -26,9 +26,12 @@ pub(super) fn read(
     let name = if kind == EntryKind::Number { None } else { fields.text("name")? };
     let name = name.unwrap_or_default();
     let entry = match kind {
-        EntryKind::Tenant => {
-            Entry::Tenant(TenantEntry { tenant, name, suspended: fields.flag("suspended")? })
-        }
+        EntryKind::Tenant => Entry::Tenant(TenantEntry {
+            tenant,
+            name,
+            suspended: fields.flag("suspended")?,
+            ..TenantEntry::default()
+        }),
         EntryKind::User => Entry::User(UserEntry {
             tenant,
             id,

@@ -75,6 +75,7 @@ impl Row {
             closed_by: self.closed_by.unwrap_or_default(),
             version: u64::try_from(self.version).unwrap_or_default(),
             updated_at_ms: fact::milliseconds(self.updated_at),
+            ..v1::Chat::default()
         }
     }
 }

@@ -106,7 +106,8 @@ async fn what_is_put_is_told_and_what_is_removed_is_gone() -> Result<()> {
     assert_eq!(world.put(Entry::User(named.clone())).await?, Entry::User(named.clone()));
     world.put(Entry::Agent(agent("a1", "u1"))).await?;
     world.put(Entry::Number(number("acme"))).await?;
-    let tenant = TenantEntry { tenant: "acme".into(), name: "Acme".into(), suspended: true };
+    let tenant =
+        TenantEntry { tenant: "acme".into(), name: "Acme".into(), suspended: true, ..TenantEntry::default() };
     world.put(Entry::Tenant(tenant.clone())).await?;
     let told = world.told().await;
     assert_eq!(told.len(), 4);

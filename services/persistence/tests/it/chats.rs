@@ -100,6 +100,7 @@ async fn a_chat_is_seen_in_its_tenant_only_and_bad_requests_say_what_is_wrong() 
         conversation: "u2".to_owned(),
         user_id: "u2".to_owned(),
         user_name: "Contact".to_owned(),
+        ..v1::OpenChat::default()
     };
     for (field, bad) in [
         ("tenant", v1::OpenChat { tenant: "No".to_owned(), ..good.clone() }),
@@ -129,6 +130,7 @@ async fn a_message_opens_no_chat() -> Result<()> {
         conversation: phone(1),
         user_id: phone(1),
         user_name: String::new(),
+        ..v1::OpenChat::default()
     };
     let chat = world.ask(service::CHATS_OPEN, opening).await?;
     assert_eq!(chat.id, ConversationId::of(&tenant(), &phone(1).parse()?).to_string());

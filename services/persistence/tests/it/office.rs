@@ -70,6 +70,7 @@ pub(crate) async fn open(world: &World, number: u32) -> Result<Chat> {
         conversation: format!("web_u{number}"),
         user_id: format!("u{number}"),
         user_name: "Contact".to_owned(),
+        ..v1::OpenChat::default()
     };
     Ok(world.ask(service::CHATS_OPEN, question).await?)
 }

@@ -114,6 +114,7 @@ async fn the_queue_follows_the_agents_connections() -> Result<()> {
         conversation: "web_contact".to_owned(),
         user_id: "contact".to_owned(),
         user_name: "Contact".to_owned(),
+        ..v1::OpenChat::default()
     };
     let is_with = async |agent: &str| {
         wait_for(SOON, "the chat is with the right agent", async || {

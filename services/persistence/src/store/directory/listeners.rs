@@ -35,6 +35,7 @@ impl From<Row> for Entry {
             description: row.description,
             created_at_ms: fact::milliseconds(row.created_at),
             updated_at_ms: fact::milliseconds(row.updated_at),
+            ..ListenerEntry::default()
         })
     }
 }

@@ -12,7 +12,12 @@ struct Row {
 
 impl From<Row> for Entry {
     fn from(row: Row) -> Self {
-        Self::Tenant(TenantEntry { tenant: row.tenant, name: row.name, suspended: row.suspended })
+        Self::Tenant(TenantEntry {
+            tenant: row.tenant,
+            name: row.name,
+            suspended: row.suspended,
+            ..TenantEntry::default()
+        })
     }
 }
 

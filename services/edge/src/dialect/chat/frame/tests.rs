@@ -188,6 +188,7 @@ fn ben_28_29_typing_names_the_chat_and_who_types() {
             sender_type: SenderType::Agent.into(),
             typing,
             at_ms: 0,
+            ..v1::Typing::default()
         }));
         assert_eq!(shown(fact), json!({ "event": event, "chat_id": CHAT, "user_id": "u9" }));
     }
