@@ -4,6 +4,12 @@ pub mod config;
 pub mod error;
 mod service;
 
+mod input;
+mod language;
+mod problem;
+mod reply;
+
 pub use config::Config;
 pub use error::Error;
+pub use problem::Problem;
 pub use service::run;
