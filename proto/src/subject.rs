@@ -143,6 +143,11 @@ pub fn bot_updated(tenant: &Tenant) -> Subject<v1::BotStatus> {
     Subject::new(format!("bot.updated.{tenant}"))
 }
 
+/// The stored state of the bot of every tenant.
+pub fn bot_updated_of_all() -> Pattern {
+    Pattern("bot.updated.*".to_owned())
+}
+
 /// What one replica of the bot did for a tenant. Not stored.
 pub fn bot_worked(tenant: &Tenant, node: &NodeToken) -> Subject<v1::BotWork> {
     Subject::new(format!("bot.worked.{tenant}.{node}"))

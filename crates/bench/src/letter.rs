@@ -68,26 +68,43 @@ impl Letter {
         let number = phone(message % self.conversations);
         match &self.kind {
             Kind::Entrance(Entrance::Webhook { app_secret }) => {
-                let body = webhook(&self.run, message, &number, &text);
-                let signature = ("x-hub-signature-256", signature(app_secret.expose_secret(), &body));
-                self.post("/webhooks/whatsapp", body, Some(signature))
+                let id = format!("wamid.bench-{}-{message}", self.run);
+                from_contact(&self.host, app_secret, &id, &number, &text)
             }
             Kind::Entrance(Entrance::BotReply { api_key }) => {
                 let body = format!(r#"{{"targetUserWhatsAppNumber":"{number}","messageText":"{text}"}}"#);
-                self.post("/api/bot-reply", body, Some(("x-api-key", api_key.expose_secret().to_owned())))
+                post(
+                    &self.host,
+                    "/api/bot-reply",
+                    body,
+                    Some(("x-api-key", api_key.expose_secret().to_owned())),
+                )
             }
-            Kind::Bare(path) => self.post(path, text, None),
+            Kind::Bare(path) => post(&self.host, path, text, None),
         }
     }
+}
 
-    fn post(&self, path: &str, body: String, proof: Option<(&str, String)>) -> Request<Full<Bytes>> {
-        let request = Request::post(path).header(HOST, &self.host).header(CONTENT_TYPE, "application/json");
-        let request = match proof {
-            Some((name, value)) => request.header(name, value),
-            None => request,
-        };
-        request.body(Full::from(body)).expect("the options were checked to make valid headers")
-    }
+/// A webhook with one text message of a contact, signed. `id` is WhatsApp's of it.
+pub(crate) fn from_contact(
+    host: &str,
+    app_secret: &SecretString,
+    id: &str,
+    number: &str,
+    text: &str,
+) -> Request<Full<Bytes>> {
+    let body = webhook(id, number, text);
+    let signature = ("x-hub-signature-256", signature(app_secret.expose_secret(), &body));
+    post(host, "/webhooks/whatsapp", body, Some(signature))
+}
+
+fn post(host: &str, path: &str, body: String, proof: Option<(&str, String)>) -> Request<Full<Bytes>> {
+    let request = Request::post(path).header(HOST, host).header(CONTENT_TYPE, "application/json");
+    let request = match proof {
+        Some((name, value)) => request.header(name, value),
+        None => request,
+    };
+    request.body(Full::from(body)).expect("the options were checked to make valid headers")
 }
 
 /// The phone number of a conversation. These belong to nobody.
@@ -95,8 +112,8 @@ pub(crate) fn phone(conversation: u32) -> String {
     format!("54911{:08}", conversation + 1)
 }
 
-/// A webhook with one text message. Every part is ours and ASCII, so nothing needs escaping.
-fn webhook(run: &str, message: u32, number: &str, text: &str) -> String {
+/// A webhook with one text message. Every part is ours, without anything to escape.
+fn webhook(id: &str, number: &str, text: &str) -> String {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     format!(
         concat!(
@@ -104,12 +121,11 @@ fn webhook(run: &str, message: u32, number: &str, text: &str) -> String {
             r#""value":{{"messaging_product":"whatsapp","#,
             r#""metadata":{{"display_phone_number":"5491100000000","phone_number_id":"100000000000002"}},"#,
             r#""contacts":[{{"profile":{{"name":"Bench {number}"}},"wa_id":"{number}"}}],"#,
-            r#""messages":[{{"from":"{number}","id":"wamid.bench-{run}-{message}","timestamp":"{seconds}","#,
+            r#""messages":[{{"from":"{number}","id":"{id}","timestamp":"{seconds}","#,
             r#""type":"text","text":{{"body":"{text}"}}}}]}}}}]}}]}}"#
         ),
         number = number,
-        run = run,
-        message = message,
+        id = id,
         seconds = seconds,
         text = text,
     )
@@ -138,9 +154,10 @@ mod tests {
     #[test]
     fn a_webhook_is_json_with_the_mark_in_its_text() {
         let text = marker::text("3fa9c1d2", 7, 64);
-        let body: Value = serde_json::from_str(&webhook("3fa9c1d2", 7, &phone(7), &text)).unwrap();
+        let body: Value = serde_json::from_str(&webhook("wamid.A", &phone(7), &text)).unwrap();
         let value = &body["entry"][0]["changes"][0]["value"];
         assert_eq!(value["messages"][0]["from"], "5491100000008");
+        assert_eq!(value["messages"][0]["id"], "wamid.A");
         assert_eq!(value["contacts"][0]["wa_id"], "5491100000008");
         assert_eq!(marker::find("3fa9c1d2", value["messages"][0]["text"]["body"].as_str().unwrap()), Some(7));
     }

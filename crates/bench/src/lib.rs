@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod address;
+mod answers;
 mod api;
 mod audience;
 mod bare;
@@ -35,6 +36,7 @@ mod storm;
 mod trial;
 mod websocket;
 
+pub use answers::{Answered, AnswersReport, Webhook};
 pub use credential::Credential;
 pub use fan_out::FanOutReport;
 pub use idle::IdleReport;

@@ -5,15 +5,18 @@ use chasqui_kit::bus::NatsConfig;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
-    address::Address, api, credential::Credential, letter::Entrance, sending::CAMPAIGN_MAX, socket::Dialect,
+    address::Address, api, credential::Credential, letter::Entrance, plan::MESSAGES_MAX,
+    sending::CAMPAIGN_MAX, socket::Dialect,
 };
 
 /// Phone numbers that belong to nobody: 5491100000001 to 5491100099999.
-const PHONES_MAX: u32 = 99_999;
+pub(crate) const PHONES_MAX: u32 = 99_999;
 /// The most messages a client may miss: an edge replays 500, unless it is told otherwise.
 const MISSED_MAX: u32 = 10_000;
 /// The most listeners: a tenant may have no more.
 const LISTENERS_MAX: u32 = 2_000;
+/// The longest reason for an appointment that the flow takes.
+const REASON_BYTES_MAX: usize = 500;
 /// The most connections that send at once.
 const CONNECTIONS_MAX: u32 = 4_096;
 
@@ -88,6 +91,13 @@ pub enum Mode {
         /// For how long after the warm-up, seconds.
         seconds: u32,
     },
+    /// Contacts write what the built-in bot answers, each its next message when the one before was answered.
+    Answers {
+        /// Messages a second.
+        rate_per_s: u32,
+        /// For how long after the warm-up, seconds.
+        seconds: u32,
+    },
 }
 
 impl Mode {
@@ -98,7 +108,11 @@ impl Mode {
             | Self::Throughput { seconds }
             | Self::FanOut { seconds, .. }
             | Self::Storm { seconds, .. } => Some(seconds),
-            Self::Idle { .. } | Self::Resume { .. } | Self::Sending { .. } | Self::Listeners { .. } => None,
+            Self::Idle { .. }
+            | Self::Resume { .. }
+            | Self::Sending { .. }
+            | Self::Listeners { .. }
+            | Self::Answers { .. } => None,
         }
     }
 
@@ -108,7 +122,8 @@ impl Mode {
             Self::Latency { rate_per_s, .. }
             | Self::Storm { rate_per_s, .. }
             | Self::Sending { rate_per_s, .. }
-            | Self::Listeners { rate_per_s, .. } => Some(rate_per_s),
+            | Self::Listeners { rate_per_s, .. }
+            | Self::Answers { rate_per_s, .. } => Some(rate_per_s),
             Self::FanOut { rate_per_s, .. } => rate_per_s,
             Self::Throughput { .. } | Self::Idle { .. } | Self::Resume { .. } => None,
         }
@@ -228,6 +243,17 @@ impl Options {
                 ensure!(matches!(self.entrance, Entrance::Webhook { .. }), "contacts write by the webhook");
                 api::needed(self.api_key.as_ref())?;
             }
+            Mode::Answers { rate_per_s, seconds } => {
+                ensure!(rate_per_s > 0 && seconds > 0, "rate and seconds: at least 1");
+                let messages = rate_per_s.saturating_mul(seconds.saturating_add(self.warmup_seconds));
+                ensure!(messages <= MESSAGES_MAX, "messages of a run: at most {MESSAGES_MAX}");
+                ensure!(
+                    self.text_bytes <= REASON_BYTES_MAX,
+                    "text_bytes: at most {REASON_BYTES_MAX}, as the flow takes"
+                );
+                ensure!(self.conversations > 1, "conversations: at least 2, one that walks through the flow");
+                ensure!(matches!(self.entrance, Entrance::Webhook { .. }), "contacts write by the webhook");
+            }
             Mode::Latency { .. } | Mode::Throughput { .. } => {}
         }
         ensure!(
@@ -257,9 +283,11 @@ mod tests {
         Options::new(mode, entrance, Credential::Token("token".into()))
     }
 
+    const ANSWERS: Mode = Mode::Answers { rate_per_s: 300, seconds: 20 };
+
     #[test]
     fn what_cannot_be_measured_is_refused_before_anything_is_sent() {
-        assert!(options().check().is_ok());
+        assert!(options().check().is_ok() && Options { mode: ANSWERS, ..options() }.check().is_ok());
         let reply = Entrance::BotReply { api_key: "key".into() };
         assert!(Options { dialect: Dialect::Widget, entrance: reply, ..options() }.check().is_ok());
         for wrong in [
@@ -274,6 +302,11 @@ mod tests {
             Options { mode: Mode::Storm { clients: 1, rate_per_s: 0, seconds: 10 }, ..options() },
             Options { mode: Mode::FanOut { sockets: 1, rate_per_s: None, seconds: 1 }, ..options() },
             Options { entrance: Entrance::BotReply { api_key: "a\nb".into() }, ..options() },
+            Options { mode: Mode::Answers { rate_per_s: 300, seconds: 0 }, ..options() },
+            Options { mode: Mode::Answers { rate_per_s: 300, seconds: u32::MAX }, ..options() },
+            Options { mode: ANSWERS, conversations: 1, ..options() },
+            Options { mode: ANSWERS, text_bytes: 501, ..options() },
+            Options { mode: ANSWERS, entrance: Entrance::BotReply { api_key: "key".into() }, ..options() },
         ] {
             assert!(wrong.check().is_err(), "{wrong:?}");
         }

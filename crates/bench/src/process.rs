@@ -12,6 +12,11 @@ const TICK: Duration = Duration::from_millis(10);
 /// Programs that belong to a deployment, as the kernel names them.
 const PROGRAMS: [&str; 3] = ["chasqui", "nats-server", "postgres"];
 
+/// What stands for every process that was not named.
+const OTHERS: &str = "everything else";
+/// How much of the machine others may use before it is worth telling, cores.
+const OTHERS_CORES_MAX: f64 = 0.1;
+
 /// What one process, or several of one name, used for a trial.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Usage {
@@ -56,7 +61,7 @@ impl Snapshot {
         }
         let known: Duration = used.values().sum();
         let others = self.machine.saturating_sub(earlier.machine).saturating_sub(known);
-        used.insert("everything else", others);
+        used.insert(OTHERS, others);
         let usage = |(name, used): (&str, Duration)| Usage {
             name: name.to_owned(),
             us_per_message: used.as_secs_f64() * 1e6 / f64::from(messages.max(1)),
@@ -66,6 +71,12 @@ impl Snapshot {
         usages.sort_by(|one, other| other.cores.total_cmp(&one.cores));
         usages
     }
+}
+
+/// The cores that processes which were not named used, where that is worth telling.
+pub(crate) fn others_cores(usages: &[Usage]) -> Option<f64> {
+    let others = usages.iter().find(|usage| usage.name == OTHERS)?.cores;
+    (others > OTHERS_CORES_MAX).then_some(others)
 }
 
 /// Every process of the known programs but ourselves, with its name.

@@ -5,9 +5,9 @@ use std::fmt::{self, Display, Formatter};
 use serde::Serialize;
 
 use crate::{
-    fan_out::FanOutReport, idle::IdleReport, ledger::Account, listeners::ListenersReport, machine::Machine,
-    process::Usage, quantiles::times, resume::ResumeReport, sending::SendingReport, stored::Stored,
-    storm::StormReport, trial::Measurement,
+    answers::AnswersReport, fan_out::FanOutReport, idle::IdleReport, ledger::Account,
+    listeners::ListenersReport, machine::Machine, process::Usage, quantiles::times, resume::ResumeReport,
+    sending::SendingReport, stored::Stored, storm::StormReport, trial::Measurement,
 };
 
 /// What a run found.
@@ -39,6 +39,8 @@ pub enum Findings {
     Sending(Box<SendingReport>),
     /// Events went to many HTTP listeners.
     Listeners(Box<ListenersReport>),
+    /// The built-in bot answered.
+    Answers(Box<AnswersReport>),
 }
 
 /// The deployment and both floors, under the same load in the same run.
@@ -96,6 +98,7 @@ impl Report {
             Findings::Storm(storm) => storm.is_clean(),
             Findings::Sending(sending) => sending.is_clean(),
             Findings::Listeners(listeners) => listeners.is_clean(),
+            Findings::Answers(answers) => answers.is_clean(),
         }
     }
 }
@@ -112,6 +115,7 @@ impl Display for Report {
             Findings::Storm(storm) => storm.fmt(f),
             Findings::Sending(sending) => sending.fmt(f),
             Findings::Listeners(listeners) => listeners.fmt(f),
+            Findings::Answers(answers) => answers.fmt(f),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use crate::{
-    bare, deployment, fan_out,
+    answers, bare, deployment, fan_out,
     floor::Floor,
     idle,
     letter::Entrance,
@@ -13,6 +13,7 @@ use crate::{
     machine::Machine,
     options::{Mode, Options},
     plan::Pace,
+    process,
     report::{Findings, PathReport, Ratios, Report},
     resume,
     sending::{self, Task},
@@ -21,8 +22,6 @@ use crate::{
     trial::{Load, Measurement},
 };
 
-/// How much of the machine others may use before the report says that they did, cores.
-const OTHERS_CORES_MAX: f64 = 0.1;
 /// How late the sender may be at the 99th percentile before the report says so, microseconds.
 const LATENESS_MAX_US: u64 = 3_000;
 
@@ -51,6 +50,9 @@ pub async fn run(options: Options) -> anyhow::Result<Report> {
         Mode::Listeners { listeners, hanging, failing, rate_per_s, seconds } => {
             let cast = Cast { all: listeners, hanging, failing };
             Findings::Listeners(Box::new(listeners::measure(&options, cast, rate_per_s, seconds).await?))
+        }
+        Mode::Answers { rate_per_s, seconds } => {
+            Findings::Answers(Box::new(answers::measure(&options, rate_per_s, seconds).await?))
         }
     };
     Ok(Report { title: title(&options), machine: Machine::here(), findings })
@@ -106,9 +108,8 @@ fn warnings(options: &Options, paths: [&Measurement; 3]) -> Vec<String> {
         warnings.push("an edge is the ingest's own process: its sockets are not on another one".to_owned());
     }
     for (name, path) in ["broker alone", "bare path", "Chasqui"].into_iter().zip(paths) {
-        let others = path.cpu.iter().find(|usage| usage.name == "everything else");
-        if let Some(others) = others.filter(|others| others.cores > OTHERS_CORES_MAX) {
-            warnings.push(format!("{name}: other processes used {:.2} cores meanwhile", others.cores));
+        if let Some(cores) = process::others_cores(&path.cpu) {
+            warnings.push(format!("{name}: other processes used {cores:.2} cores meanwhile"));
         }
         if path.lateness.p99_us > LATENESS_MAX_US {
             let late_us = path.lateness.p99_us;
@@ -154,6 +155,12 @@ fn title(options: &Options) -> String {
         Mode::Listeners { listeners, rate_per_s, seconds, .. } => {
             return format!(
                 "{rate_per_s} messages a second for {seconds} s to each of {listeners} listeners"
+            );
+        }
+        Mode::Answers { rate_per_s, seconds } => {
+            let contacts = options.conversations;
+            return format!(
+                "{contacts} contacts write {rate_per_s} messages a second for {seconds} s to the built-in bot"
             );
         }
     };

@@ -33,13 +33,13 @@ pub(crate) struct Bench {
     /// HTTP connections, each with one request in flight.
     #[arg(long, global = true, default_value_t = 32)]
     connections: u32,
-    /// Conversations the messages are spread over.
-    #[arg(long, global = true, default_value_t = 64)]
-    conversations: u32,
+    /// Conversations the messages are spread over: 64, for `answers` 200.
+    #[arg(long, global = true)]
+    conversations: Option<u32>,
     /// Length of each text, bytes.
     #[arg(long, global = true, default_value_t = 120)]
     text_bytes: u32,
-    /// Seconds at the beginning that the quantiles leave out: 1, for `listeners` 30.
+    /// Seconds at the beginning that the quantiles leave out: 1, for `listeners` 30, for `answers` 5.
     #[arg(long, global = true)]
     warmup: Option<u32>,
     /// Look for every acknowledged message in the history afterwards.
@@ -148,6 +148,15 @@ enum What {
         #[arg(long, default_value_t = 20)]
         seconds: u32,
     },
+    /// Messages of contacts that the built-in bot answers, by its flow and its rules: how soon it has decided what to say.
+    Answers {
+        /// Messages a second.
+        #[arg(long, default_value_t = 300)]
+        rate: u32,
+        /// For how long after the warm-up.
+        #[arg(long, default_value_t = 20)]
+        seconds: u32,
+    },
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -166,7 +175,10 @@ enum Socket {
 pub(crate) async fn run(bench: &Bench, configuration: &Configuration) -> anyhow::Result<()> {
     let report = Box::pin(chasqui_bench::run(options(bench, configuration)?)).await?;
     output::line(if bench.json { serde_json::to_string_pretty(&report)? } else { report.to_string() })?;
-    anyhow::ensure!(report.is_clean(), "messages were lost, doubled, out of order or sent too fast");
+    anyhow::ensure!(
+        report.is_clean(),
+        "messages were lost, doubled, out of order, sent too fast or not answered once"
+    );
     Ok(())
 }
 
@@ -185,7 +197,7 @@ fn options(bench: &Bench, configuration: &Configuration) -> anyhow::Result<Optio
         },
         sockets_per_edge: bench.sockets_per_edge,
         connections: bench.connections,
-        conversations: bench.conversations,
+        conversations: bench.conversations.unwrap_or(bench.mode.conversations()),
         text_bytes: usize::try_from(bench.text_bytes)?,
         warmup_seconds: bench.warmup.unwrap_or(bench.mode.warmup()),
         verify_stored: bench.verify_stored,
@@ -209,6 +221,7 @@ impl What {
             Self::Listeners { listeners, hanging, failing, rate, seconds } => {
                 Mode::Listeners { listeners, hanging, failing, rate_per_s: rate, seconds }
             }
+            Self::Answers { rate, seconds } => Mode::Answers { rate_per_s: rate, seconds },
         }
     }
 
@@ -216,9 +229,19 @@ impl What {
         if let Self::Sending { simulator, .. } = self { Some(simulator) } else { None }
     }
 
-    /// Until the listeners that hang are known, a time-out of 15 s is over.
+    /// Until the listeners that hang are known, a time-out of 15 s is over. Contacts who write every 0.7 s have been
+    /// everywhere in the flow after 5 s.
     fn warmup(&self) -> u32 {
-        if let Self::Listeners { .. } = self { 30 } else { 1 }
+        match self {
+            Self::Listeners { .. } => 30,
+            Self::Answers { .. } => 5,
+            _ => 1,
+        }
+    }
+
+    /// A contact waits for its answer before it writes again, so many are needed for a rate.
+    fn conversations(&self) -> u32 {
+        if let Self::Answers { .. } = self { 200 } else { 64 }
     }
 }
 

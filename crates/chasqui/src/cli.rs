@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{admin::arguments::Admin, bench::Bench, settings::Service};
+use crate::{admin::arguments::Admin, bench::Bench, flow::Flows, settings::Service};
 
 /// Chasqui: an event pipeline for conversations.
 #[derive(Debug, Parser)]
@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Whatsapp,
     /// Run webhooks: events out to registered listeners.
     Webhooks,
+    /// Run bot: flows, rules and a language model that answer contacts.
+    Bot,
     /// Run every service in one process on one port.
     All,
     /// Run the simulated outside world for local work.
@@ -73,6 +75,8 @@ pub(crate) enum Command {
     },
     /// Say who belongs to the tenants: users, agents, API keys, numbers.
     Admin(Admin),
+    /// Check or show the files of the bot.
+    Flow(Flows),
     /// Measure a running deployment.
     Bench(Bench),
 }

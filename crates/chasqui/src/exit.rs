@@ -24,6 +24,7 @@ pub(crate) fn of(service: Service) -> u8 {
         Service::Simulator => 13,
         Service::Whatsapp => 14,
         Service::Webhooks => 15,
+        Service::Bot => 16,
     }
 }
 

@@ -6,6 +6,7 @@ mod cli;
 mod decode;
 mod dlq;
 mod exit;
+mod flow;
 mod guess;
 mod healthcheck;
 mod open_files;
@@ -39,8 +40,10 @@ async fn main() -> ExitCode {
         Command::Persistence => process::run(&cli, &[Service::Persistence]).await,
         Command::Whatsapp => process::run(&cli, &[Service::Whatsapp]).await,
         Command::Webhooks => process::run(&cli, &[Service::Webhooks]).await,
+        Command::Bot => process::run(&cli, &[Service::Bot]).await,
         Command::All => process::run(&cli, &Service::ALL).await,
         Command::Simulator => process::run(&cli, &[Service::Simulator]).await,
+        Command::Flow(options) => flow::run(options),
         Command::Up(options) => up::run(&cli, options).await,
         tool => tool::run(&cli, tool).await,
     }

@@ -198,6 +198,7 @@ impl Part {
             Service::Webhooks => {
                 told(Box::pin(chasqui_webhooks::run(configuration.webhooks.clone(), platform, stop)).await)
             }
+            Service::Bot => told(Box::pin(chasqui_bot::run(configuration.bot.clone(), platform, stop)).await),
             Service::Simulator => unreachable!("the simulator is started without a connection"),
         }
     }

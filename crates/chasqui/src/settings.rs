@@ -26,14 +26,16 @@ pub(crate) enum Service {
     Whatsapp,
     /// Posts events to registered listeners.
     Webhooks,
+    /// Answers contacts.
+    Bot,
     /// Plays the outside world for local work.
     Simulator,
 }
 
 impl Service {
     /// What `chasqui all` runs.
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Ingest, Self::Persistence, Self::Edge, Self::Whatsapp, Self::Webhooks];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Ingest, Self::Persistence, Self::Edge, Self::Whatsapp, Self::Webhooks, Self::Bot];
 
     /// Its name in logs, health reports and NATS connections.
     pub(crate) fn name(self) -> &'static str {
@@ -43,6 +45,7 @@ impl Service {
             Self::Edge => "edge",
             Self::Whatsapp => "whatsapp",
             Self::Webhooks => "webhooks",
+            Self::Bot => "bot",
             Self::Simulator => "simulator",
         }
     }
@@ -61,6 +64,7 @@ pub(crate) struct Configuration {
     pub(crate) persistence: chasqui_persistence::Config,
     pub(crate) whatsapp: chasqui_whatsapp::Config,
     pub(crate) webhooks: chasqui_webhooks::Config,
+    pub(crate) bot: chasqui_bot::Config,
     pub(crate) simulator: chasqui_simulator::Config,
 }
 
@@ -85,6 +89,7 @@ pub(crate) fn read(
         persistence: take(&mut settings, &mut problems, needs(Service::Persistence)),
         whatsapp: take(&mut settings, &mut problems, needs(Service::Whatsapp)),
         webhooks: take(&mut settings, &mut problems, needs(Service::Webhooks)),
+        bot: take(&mut settings, &mut problems, needs(Service::Bot)),
         simulator: take(&mut settings, &mut problems, needs(Service::Simulator)),
     };
     settings.finish(&mut problems);
@@ -131,12 +136,17 @@ const MEDIA_USERS: [Service; 4] = [Service::Ingest, Service::Edge, Service::What
 
 impl Configuration {
     /// What several services need is said once: where files are, what tokens are checked by, which number is the default
-    /// tenant's.
+    /// tenant's, who answers.
     fn share(&mut self) {
         self.ingest.media = self.media.clone();
         self.edge.media = self.media.clone();
         self.whatsapp.media = self.media.clone();
         self.webhooks.media = self.media.clone();
+        if let Some(responder) = self.tenant.responder() {
+            self.bot.responder = responder;
+            self.ingest.responder = responder;
+            self.webhooks.responder = responder;
+        }
         self.ingest.tokens = self.edge.token_settings();
         self.ingest.phone_number_id = self.whatsapp.phone_number_id.clone();
     }
@@ -154,6 +164,7 @@ impl Configuration {
             section_lines(&self.persistence),
             section_lines(&self.whatsapp),
             section_lines(&self.webhooks),
+            section_lines(&self.bot),
             section_lines(&self.simulator),
         ]
         .concat()

@@ -66,8 +66,10 @@ async fn attempt(tool: &Command, configuration: &Configuration) -> anyhow::Resul
         | Command::Persistence
         | Command::Whatsapp
         | Command::Webhooks
+        | Command::Bot
         | Command::All
         | Command::Simulator
+        | Command::Flow(_)
         | Command::Up(_) => unreachable!("main runs what is no tool"),
     }
 }

@@ -25,12 +25,13 @@ use secrets::Secrets;
 use servers::Servers;
 
 /// What runs in this process; the further edges are processes of their own.
-const HERE: [Service; 6] = [
+const HERE: [Service; 7] = [
     Service::Ingest,
     Service::Persistence,
     Service::Edge,
     Service::Whatsapp,
     Service::Webhooks,
+    Service::Bot,
     Service::Simulator,
 ];
 
@@ -117,6 +118,8 @@ fn variables(given: Variables, data: &Path, plan: &Plan, servers: &Servers, secr
         ("CHASQUI__MEDIA__BASE_URL", format!("http://127.0.0.1:{}", plan.front())),
         ("CHASQUI__INGEST__PRIVATE_NETWORKS_ALLOWED", LISTENER_NETWORKS.to_owned()),
         ("CHASQUI__WEBHOOKS__PRIVATE_NETWORKS_ALLOWED", LISTENER_NETWORKS.to_owned()),
+        // The bot's flow has something to look up.
+        ("CHASQUI__PERSISTENCE__SEED", "true".to_owned()),
     ] {
         variables.entry(setting.to_owned()).or_insert(value);
     }

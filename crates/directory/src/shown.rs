@@ -1,14 +1,17 @@
 //! Entries as people and their programs read them. The names are those of the payloads.
 
-use chasqui_proto::v1::directory_entry::Entry;
+use chasqui_proto::v1::{Responder, directory_entry::Entry};
 use serde_json::{Value, json};
 
 /// An entry as JSON. Times are unix milliseconds; 0 stands for never.
 pub fn shown(entry: &Entry) -> Value {
     match entry {
-        Entry::Tenant(entry) => {
-            json!({ "tenant": entry.tenant, "name": entry.name, "suspended": entry.suspended })
-        }
+        Entry::Tenant(entry) => json!({
+            "tenant": entry.tenant,
+            "name": entry.name,
+            "suspended": entry.suspended,
+            "responder": Some(entry.responder()).filter(|it| *it != Responder::Unspecified).map(Responder::name),
+        }),
         Entry::User(entry) => json!({
             "tenant": entry.tenant,
             "id": entry.id,
@@ -50,6 +53,7 @@ pub fn shown(entry: &Entry) -> Value {
             "secrets": entry.sealed_secrets.len(),
             "disabled": entry.disabled,
             "disabled_reason": entry.disabled_reason,
+            "answers": entry.answers,
             "description": entry.description,
             "created_at_ms": entry.created_at_ms,
             "updated_at_ms": entry.updated_at_ms,

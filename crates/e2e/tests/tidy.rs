@@ -18,8 +18,14 @@ const FILE_LINES_MAX: usize = 450;
 /// A title and a paragraph.
 const README_LINES_MIN: usize = 5;
 
-const SERVICES: [&str; 5] =
-    ["chasqui-edge", "chasqui-ingest", "chasqui-persistence", "chasqui-webhooks", "chasqui-whatsapp"];
+const SERVICES: [&str; 6] = [
+    "chasqui-bot",
+    "chasqui-edge",
+    "chasqui-ingest",
+    "chasqui-persistence",
+    "chasqui-webhooks",
+    "chasqui-whatsapp",
+];
 
 #[test]
 fn arrows_point_from_proto_to_kit_to_services_to_the_binary_to_the_stories() {
@@ -36,6 +42,7 @@ fn arrows_point_from_proto_to_kit_to_services_to_the_binary_to_the_stories() {
         ("chasqui-presence", below_services.to_vec()),
         ("chasqui-identity", below_services.to_vec()),
         ("chasqui-media", below_services.to_vec()),
+        ("chasqui-responder", [below_services, &["chasqui-directory"]].concat()),
     ]);
     let parts = [
         "chasqui-callback",
@@ -43,6 +50,7 @@ fn arrows_point_from_proto_to_kit_to_services_to_the_binary_to_the_stories() {
         "chasqui-identity",
         "chasqui-media",
         "chasqui-presence",
+        "chasqui-responder",
         "chasqui-websocket",
     ];
     for service in SERVICES {
@@ -75,7 +83,9 @@ fn the_broker_client_stays_behind_kit_where_it_can() {
         "chasqui-testkit",
         "chasqui-bench",
         "chasqui-directory",
+        "chasqui-responder",
         "chasqui",
+        "chasqui-bot",
         "chasqui-edge",
         "chasqui-ingest",
         "chasqui-persistence",

@@ -35,6 +35,7 @@ const OPERATOR_NAMES: &[(&str, &str)] = &[
     ("OPENAI_BASE_URL", "bot.openai_base_url"),
     ("OPENAI_MODEL", "bot.openai_model"),
     ("DEFAULT_TENANT", "tenant.default"),
+    ("DEFAULT_RESPONDER", "tenant.responder"),
     ("LOG_FORMAT", "log.format"),
     ("RUST_LOG", "log.filter"),
 ];

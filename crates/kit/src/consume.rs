@@ -6,13 +6,22 @@ use async_nats::{
     HeaderMap,
     jetstream::{
         AckKind, Message,
-        consumer::{AckPolicy, PullConsumer, pull},
+        consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
     },
 };
 use chasqui_proto::{Pattern, header, stream::Stream as StreamSpec, subject};
 use futures::{Stream, StreamExt, stream};
 
 use crate::{Bus, Code, error::Coded, publish::PublishError};
+
+/// Where a durable consumer begins when it is made for the first time. Later it goes on where it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// With the oldest message that the stream still has.
+    Everything,
+    /// With what is stored from then on.
+    New,
+}
 
 /// A durable consumer, shared by every replica of a service.
 #[derive(Debug, Clone)]
@@ -25,6 +34,8 @@ pub struct ConsumerSpec {
     pub description: &'static str,
     /// What it reads of the stream.
     pub filters: Vec<Pattern>,
+    /// Where it begins when it is made.
+    pub start: Start,
     /// How long a delivered message may stay unacknowledged before another replica gets it.
     pub ack_wait: Duration,
     /// How many messages may be unacknowledged at once, over all replicas.
@@ -118,6 +129,10 @@ pub async fn open(bus: &Bus, spec: &ConsumerSpec) -> Result<PullConsumer, Consum
     let config = pull::Config {
         durable_name: Some(spec.name.to_owned()),
         description: Some(spec.description.to_owned()),
+        deliver_policy: match spec.start {
+            Start::Everything => DeliverPolicy::All,
+            Start::New => DeliverPolicy::New,
+        },
         ack_policy: AckPolicy::Explicit,
         ack_wait: spec.ack_wait,
         max_ack_pending: i64::try_from(spec.ack_pending_max).unwrap_or(i64::MAX),

@@ -34,12 +34,7 @@ impl Section for TenantConfig {
         if let Err(error) = self.default.parse::<Tenant>() {
             problems.add("tenant.default", error);
         }
-        let is_bot = |responder| matches!(responder, Responder::Builtin | Responder::External);
-        problems.require(
-            Responder::of_name(&self.responder).is_some_and(is_bot),
-            "tenant.responder",
-            "must be builtin or external",
-        );
+        problems.require(self.responder().is_some(), "tenant.responder", "must be builtin or external");
     }
 }
 
@@ -49,9 +44,10 @@ impl TenantConfig {
         self.default.parse().expect("the section was checked")
     }
 
-    /// Who answers where nothing else says so, of a checked configuration.
-    pub fn responder(&self) -> Responder {
-        Responder::of_name(&self.responder).expect("the section was checked")
+    /// Who answers where nothing else says so; `None` if that is no bot's name, which the check refuses.
+    pub fn responder(&self) -> Option<Responder> {
+        let is_bot = |responder: &Responder| matches!(responder, Responder::Builtin | Responder::External);
+        Responder::of_name(&self.responder).filter(is_bot)
     }
 }
 

@@ -55,8 +55,9 @@ impl Section for LogConfig {
 
 /// Starts logging. Called once a process, by `main`; a second call changes nothing.
 pub fn start_logs(config: &LogConfig) {
-    // Migration notices of PostgreSQL say nothing an operator needs.
-    let filter = EnvFilter::new(format!("{},sqlx::postgres::notice=warn", config.filter));
+    // Migration notices of PostgreSQL say nothing an operator needs; the client of language models logs what contacts
+    // and models write, which no log may hold.
+    let filter = EnvFilter::new(format!("{},sqlx::postgres::notice=warn,async_openai=off", config.filter));
     let registry = tracing_subscriber::registry().with(filter);
     let started = match config.format {
         LogFormat::Human => registry

@@ -26,6 +26,8 @@ pub struct Config {
     pub phone_number_id: String,
     /// What businesses must carry to the Graph API (`Authorization: Bearer …`). Default `local-access-token`.
     pub access_token: SecretString,
+    /// What requests to the language model must carry (`Authorization: Bearer …`). Default `local-openai-key`.
+    pub openai_api_key: SecretString,
     /// The first pause before a refused webhook is posted again, milliseconds; it doubles with each try. Default
     /// 1,000.
     pub retry_pause_ms: u64,
@@ -47,6 +49,7 @@ impl Default for Config {
             app_secret: None,
             phone_number_id: "100000000000001".to_owned(),
             access_token: "local-access-token".into(),
+            openai_api_key: "local-openai-key".into(),
             retry_pause_ms: 1_000,
             linked_devices: false,
             qr_lifetime_ms: QR_LIFETIME_MS_MAX,
@@ -75,11 +78,12 @@ impl Section for Config {
             "is needed: the one ingest.app_secret has",
         );
         problems.require(!self.phone_number_id.is_empty(), "simulator.phone_number_id", "must not be empty");
-        problems.require(
-            !self.access_token.expose_secret().is_empty(),
-            "simulator.access_token",
-            "must not be empty",
-        );
+        for (setting, secret) in
+            [("access_token", &self.access_token), ("openai_api_key", &self.openai_api_key)]
+        {
+            let is_there = !secret.expose_secret().is_empty();
+            problems.require(is_there, &format!("simulator.{setting}"), "must not be empty");
+        }
         problems.require(
             (1..=QR_LIFETIME_MS_MAX).contains(&self.qr_lifetime_ms),
             "simulator.qr_lifetime_ms",
@@ -127,11 +131,14 @@ mod tests {
         let (_, problems) = read(&[
             ("APP_SECRET", "x"),
             ("ACCESS_TOKEN", ""),
+            ("OPENAI_API_KEY", ""),
             ("QR_LIFETIME_MS", "180001"),
             ("GRAPH__PAIR_PAUSE_MS", "0"),
             ("GRAPH__READ_AFTER_MS", "3600001"),
         ]);
-        for setting in ["access_token", "qr_lifetime_ms", "graph.pair_pause_ms", "graph.read_after_ms"] {
+        for setting in
+            ["access_token", "openai_api_key", "qr_lifetime_ms", "graph.pair_pause_ms", "graph.read_after_ms"]
+        {
             assert!(
                 problems.to_string().contains(&format!("simulator.{setting}: ")),
                 "{setting}: {problems}"

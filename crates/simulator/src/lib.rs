@@ -11,6 +11,7 @@ mod files;
 mod graph;
 mod history;
 mod linked;
+mod openai;
 mod phone;
 mod samples;
 

@@ -17,7 +17,7 @@ use crate::{
     delivery::Delivery,
     graph,
     linked::{self, Devices},
-    phone,
+    openai, phone,
     world::World,
 };
 
@@ -37,7 +37,8 @@ pub async fn run(
     let world = World::new(&config, Delivery::new(&config, stop.clone())?, stop.clone());
     let health = Health::default();
     let door = Door::new(&health, &metrics);
-    let mut offered = routes(&world);
+    let model = openai::Model::new(&config, stop.clone());
+    let mut offered = routes(&world).merge(openai::routes(model));
     let mut linked = None;
     if let Some(bus) = bus {
         let devices = Devices::new(bus, &config, world.clone());
@@ -71,7 +72,8 @@ fn routes(world: &Arc<World>) -> Router {
 async fn describe(State(world): State<Arc<World>>) -> Json<Value> {
     Json(json!({
         "name": "chasqui simulator",
-        "plays": "WhatsApp, for local work and tests: its Graph API, its webhooks, the phones of contacts, linked devices",
+        "plays": "WhatsApp, for local work and tests: its Graph API, its webhooks, the phones of contacts, linked devices; \
+            and a language model",
         "phone_number_id": &*world.default_number,
         "offers": {
             "POST /phones/{number}/messages": [
@@ -95,6 +97,10 @@ async fn describe(State(world): State<Arc<World>>) -> Json<Value> {
             "POST /linked/{tenant}/{session}/messages": [{ "from": "5491100000001", "text": "hola" }],
             "POST /linked/{tenant}/{session}/disconnect": [{ "for_ms": 1_000 }],
             "POST /linked/{tenant}/{session}/logout": [],
+            "POST /v1/chat/completions": "a language model that streams, with simulator.openai_api_key",
+            "PUT /openai/settings": [{ "answers": ["Hola."] }],
+            "POST /openai/faults": [{ "then": "cut", "times": 1 }],
+            "GET /openai/requests": [],
         },
     }))
 }

@@ -226,6 +226,7 @@ fn conversation() -> Conversation {
         no_ac_ai: true,
         version: 17,
         updated_at_ms: RECEIVED_AT_MS,
+        ..Conversation::default()
     }
 }
 

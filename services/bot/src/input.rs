@@ -1,11 +1,7 @@
 //! What a contact said, as the bot takes it.
 
 use chasqui_proto::v1::{Message, MessageType};
-
-/// `Message.provider_type` of what a front end hands to the flow whoever answers otherwise (BEN-17).
-pub(crate) const TO_FLOW: &str = "chatbot";
-/// `Message.provider_type` and `choice.id` of the frame that begins the flow anew (BEN-18).
-pub(crate) const FLOW_START: &str = "chatbot_init";
+use chasqui_responder::{FLOW_START, is_for_flow};
 
 /// What kind of thing a contact sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +46,6 @@ impl<'a> Input<'a> {
         let choice = message.choice.as_ref().map(|choice| choice.id.as_str()).filter(|id| !id.is_empty());
         let title = message.choice.as_ref().map_or("", |choice| choice.title.trim());
         let text = if message.text.trim().is_empty() { title } else { message.text.trim() };
-        let is_for_flow = is_start || message.provider_type == TO_FLOW;
-        Self { message, seq, kind, text, choice, is_for_flow }
+        Self { message, seq, kind, text, choice, is_for_flow: is_for_flow(message) }
     }
 }

@@ -1,5 +1,7 @@
 //! The languages that the bot speaks.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Deserializer, de};
 
 /// A language.
@@ -40,6 +42,11 @@ pub(crate) struct Text {
 }
 
 impl Text {
+    /// A text in both languages.
+    pub(crate) fn in_both(spanish: &str, english: &str) -> Self {
+        Self { spanish: Some(spanish.to_owned()), english: Some(english.to_owned()) }
+    }
+
     /// The text for who speaks a language.
     pub(crate) fn of(&self, language: Language) -> &str {
         let (first, second) = match language {
@@ -47,6 +54,19 @@ impl Text {
             Language::English => (&self.english, &self.spanish),
         };
         first.as_deref().or(second.as_deref()).expect("one of them is there: it is checked when it is read")
+    }
+
+    /// Whether there is one for who speaks a language. What is the same in every language counts as Spanish.
+    pub(crate) fn is_in(&self, language: Language) -> bool {
+        match language {
+            Language::Spanish => self.spanish.is_some(),
+            Language::English => self.english.is_some(),
+        }
+    }
+
+    /// The same in each of two languages.
+    pub(crate) fn new(spanish: &str, english: &str) -> Self {
+        Self { spanish: Some(spanish.to_owned()), english: Some(english.to_owned()) }
     }
 
     /// Every text there is, for checks.
@@ -66,23 +86,18 @@ impl From<&str> for Text {
 #[serde(untagged, expecting = "expected a text, or { es = \"…\", en = \"…\" }")]
 enum Written {
     One(String),
-    Each(Each),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Each {
-    es: Option<String>,
-    en: Option<String>,
+    // A map and not a struct, which would take a list for its fields.
+    Each(BTreeMap<Language, String>),
 }
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let each = match Written::deserialize(deserializer)? {
-            Written::One(text) => Each { es: Some(text), en: None },
+        let mut each = match Written::deserialize(deserializer)? {
+            Written::One(text) => BTreeMap::from([(Language::Spanish, text)]),
             Written::Each(each) => each,
         };
-        let text = Self { spanish: each.es, english: each.en };
+        let text =
+            Self { spanish: each.remove(&Language::Spanish), english: each.remove(&Language::English) };
         if text.all().next().is_none() || text.all().any(|text| text.trim().is_empty()) {
             return Err(de::Error::custom("must not be empty"));
         }

@@ -44,6 +44,7 @@ const CHAT_COMMANDS: &[&str] = &[
     r#"{"event":"open_chat"}"#,
     r#"{"event":"close_chat","chat_id":"u1"}"#,
     r#"{"event":"chatbot_init"}"#,
+    r#"{"event":"chatbot_message","source":"chatbot","message":"12345678"}"#,
     r#"{"event":"refresh_token","token":"a.b.c"}"#,
 ];
 
@@ -245,6 +246,7 @@ mod tests {
             "appointment_updated",
             "payment_updated",
             "typing_changed",
+            "message_draft",
             "presence_changed",
             "online_users",
             "announcement",
@@ -254,6 +256,10 @@ mod tests {
             assert_eq!(message["payload"]["type"], "object");
         }
         assert!(document["channels"]["widget"]["messages"]["bot-response"].is_object());
+        assert!(document["channels"]["widget"]["messages"]["bot-draft"].is_object());
+        for name in ["chatbot_message", "chatbot_draft", "appointment_updated"] {
+            assert!(document["channels"]["chat"]["messages"][name].is_object(), "{name}");
+        }
         assert_eq!(document["channels"]["device"]["messages"]["qr-code"]["payload"]["type"], "string");
         assert!(document["channels"]["chat"]["messages"]["chat_message"].is_object());
     }

@@ -1,5 +1,6 @@
 //! Dialects: how each kind of client is shown what happens, and how it says what it wants. Pure functions.
 
+pub(crate) mod appointment;
 pub(crate) mod attachment;
 pub(crate) mod chat;
 pub(crate) mod crm;

@@ -44,6 +44,15 @@ pub enum Error {
     /// The client is known and may not do this.
     #[error("{0}")]
     Forbidden(&'static str),
+    /// What the client means is not there, or not for it.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// What is asked for does not go with how things stand; the text names the field.
+    #[error("{0}")]
+    Conflict(&'static str),
+    /// The client sent more than it may.
+    #[error("{0}")]
+    TooLarge(String),
     /// The client sent something that cannot be right; the text names the field and what was expected.
     #[error("{0}")]
     Invalid(String),
@@ -71,6 +80,9 @@ impl Coded for Error {
             Self::Unauthorized(_) => Code::Unauthorized,
             Self::Forbidden(_) => Code::Forbidden,
             Self::RateLimited(_) => Code::RateLimited,
+            Self::NotFound(_) => Code::NotFound,
+            Self::Conflict(_) => Code::Conflict,
+            Self::TooLarge(_) => Code::TooLarge,
             Self::Invalid(_) => Code::InvalidInput,
         }
     }

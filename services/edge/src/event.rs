@@ -43,6 +43,8 @@ pub(crate) enum Fact {
     Payment(Box<v1::Payment>),
     /// Somebody types, or stopped.
     Typing(Box<v1::Typing>),
+    /// A piece of what a bot is writing, in the typing that carried it.
+    Draft(Box<v1::Typing>),
     /// Told to everyone of the tenant.
     Announcement(Box<v1::Announcement>),
     /// A person as the whole cluster has it; without connections it is gone.
@@ -175,7 +177,7 @@ impl Fact {
             Self::Chat(chat) => &chat.conversation,
             Self::Appointment(appointment) => &appointment.conversation,
             Self::Payment(payment) => &payment.conversation,
-            Self::Typing(typing) => &typing.conversation,
+            Self::Typing(typing) | Self::Draft(typing) => &typing.conversation,
             Self::Stats(_)
             | Self::Session(_)
             | Self::Bot(_)
@@ -201,7 +203,10 @@ impl Fact {
 
     /// Only worth knowing now: it is never shown later, and a slow client may miss it.
     pub(crate) fn is_volatile(&self) -> bool {
-        matches!(self, Self::Typing(_) | Self::Announcement(_) | Self::Presence(_) | Self::Online(_))
+        matches!(
+            self,
+            Self::Typing(_) | Self::Draft(_) | Self::Announcement(_) | Self::Presence(_) | Self::Online(_)
+        )
     }
 
     /// It has a place in what happened; a state has none.
@@ -231,7 +236,10 @@ impl Fact {
             ("bulk", "progress") => boxed(payload, Self::Bulk),
             ("appointments", "updated") => boxed(payload, Self::Appointment),
             ("payments", "updated") => boxed(payload, Self::Payment),
-            ("typing", "changed") => boxed(payload, Self::Typing),
+            ("typing", "changed") => boxed(payload, |typing: Box<v1::Typing>| match typing.draft {
+                Some(_) => Self::Draft(typing),
+                None => Self::Typing(typing),
+            }),
             ("announcements", "made") => boxed(payload, Self::Announcement),
             _ => return None,
         };
@@ -248,4 +256,23 @@ impl Fact {
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).map(async_nats::HeaderValue::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_draft_is_no_typing_and_a_slow_client_may_miss_either() {
+        let decoded = |draft: Option<v1::Draft>| {
+            let typing = v1::Typing { conversation: "web_u1".to_owned(), draft, ..v1::Typing::default() };
+            Fact::decode("typing.changed.default.web_u1", &typing.encode_to_vec().into()).unwrap()
+        };
+        let (typing, draft) = (decoded(None), decoded(Some(v1::Draft::default())));
+        assert!(matches!(typing, Fact::Typing(_)) && matches!(draft, Fact::Draft(_)));
+        for fact in [typing, draft] {
+            assert_eq!(fact.conversation(), Some("web_u1"));
+            assert_eq!(Event::of_state(fact).delivery(), Delivery::Volatile);
+        }
+    }
 }

@@ -17,6 +17,12 @@ use crate::{
     paths(
         rest::conversations,
         rest::messages,
+        rest::responder::steer,
+        rest::responder::take,
+        rest::responder::release,
+        rest::appointments::list,
+        rest::appointments::show,
+        rest::appointments::change,
         fallback::poll::events,
         fallback::sse::open,
         device::rest::qr,

@@ -1,4 +1,9 @@
-//! History over HTTP, for first loads and for clients that poll (CRM-14).
+//! What programs ask over HTTP: history, for first loads and for clients that poll (CRM-14); who answers a conversation;
+//! appointments.
+
+pub(crate) mod appointments;
+mod body;
+pub(crate) mod responder;
 
 use std::sync::Arc;
 
@@ -15,6 +20,8 @@ use chasqui_proto::{
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
+
+pub(crate) use body::BODY_BYTES_MAX;
 
 use crate::{
     auth::{Identity, bearer},
@@ -64,8 +71,8 @@ pub(crate) struct Refusal {
     success: bool,
     /// For people; names the field and what was expected.
     message: String,
-    /// For programs: `invalid_input`, `unauthorized`, `forbidden`, `not_found`, `rate_limited`, `unavailable`,
-    /// `timeout` or `internal`.
+    /// For programs: `invalid_input`, `unauthorized`, `forbidden`, `not_found`, `conflict`, `too_large`, `rate_limited`,
+    /// `unavailable`, `timeout` or `internal`.
     code: &'static str,
 }
 
@@ -148,20 +155,30 @@ pub(crate) fn next(cursor: &str) -> Option<&str> {
 
 /// Whom a request speaks for, if that is staff.
 pub(crate) async fn staff(edge: &Edge, headers: &HeaderMap) -> Result<Identity, Error> {
-    let missing = Error::Unauthorized("the header `Authorization: Bearer <token>` is missing");
-    let identity = edge.gate.identify(bearer(headers).ok_or(missing)?).await?;
+    let identity = identified(edge, headers).await?;
     edge.admits_staff(&identity)?;
     Ok(identity)
+}
+
+/// Whom a request speaks for.
+async fn identified(edge: &Edge, headers: &HeaderMap) -> Result<Identity, Error> {
+    let missing = Error::Unauthorized("the header `Authorization: Bearer <token>` is missing");
+    edge.gate.identify(bearer(headers).ok_or(missing)?).await
 }
 
 fn bounds(page: Asked) -> Result<(u32, String), Error> {
     let Query(page) =
         page.map_err(|error| Error::Invalid(format!("limit, cursor: {}", error.body_text())))?;
-    let limit = page.limit.unwrap_or(PAGE_ITEMS_DEFAULT);
+    Ok((items(page.limit)?, page.cursor.unwrap_or_default()))
+}
+
+/// How many items a page is to have.
+fn items(limit: Option<u32>) -> Result<u32, Error> {
+    let limit = limit.unwrap_or(PAGE_ITEMS_DEFAULT);
     if !(1..=PAGE_ITEMS_MAX).contains(&limit) {
         return Err(Error::Invalid(format!("limit must be 1 to {PAGE_ITEMS_MAX}")));
     }
-    Ok((limit, page.cursor.unwrap_or_default()))
+    Ok(limit)
 }
 
 /// Whatever came of a request, as HTTP.

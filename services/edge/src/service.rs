@@ -7,7 +7,7 @@ use axum::{
     extract::DefaultBodyLimit,
     http::{HeaderMap, HeaderValue, Method, header},
     middleware,
-    routing::{get, post},
+    routing::{get, patch, post},
 };
 use chasqui_directory::Directory;
 use chasqui_kit::{
@@ -234,6 +234,20 @@ fn client_settings(edge: &Edge) -> Settings {
     }
 }
 
+/// What is told in a small JSON body, if in any.
+fn json_routes() -> Router<Arc<Edge>> {
+    Router::new()
+        .route("/api/conversations/{id}", patch(rest::responder::steer).options(preflight))
+        .route("/api/conversations/{id}/take", post(rest::responder::take).options(preflight))
+        .route("/api/conversations/{id}/release", post(rest::responder::release).options(preflight))
+        .route("/api/appointments", get(rest::appointments::list).options(preflight))
+        .route(
+            "/api/appointments/{id}",
+            get(rest::appointments::show).patch(rest::appointments::change).options(preflight),
+        )
+        .layer(DefaultBodyLimit::max(rest::BODY_BYTES_MAX))
+}
+
 fn routes(edge: &Arc<Edge>) -> Router {
     let rest = Router::new()
         .route("/api/conversations", get(rest::conversations).options(preflight))
@@ -244,6 +258,7 @@ fn routes(edge: &Arc<Edge>) -> Router {
         .route("/api/whatsapp/get_messages", get(device::messages).options(preflight))
         .route("/api/media", post(upload::upload).options(preflight))
         .route("/api/whatsapp/media", post(device::upload).options(preflight))
+        .merge(json_routes())
         // Uploads have limits of their own, by type.
         .layer(DefaultBodyLimit::disable());
     let rest = rest.with_state(edge.clone());
@@ -274,7 +289,7 @@ fn cross_origin(origins: &Origins) -> CorsLayer {
         .allow_origin(allowed)
         // WAB-08. Whoever admits every page admits none with credentials.
         .allow_credentials(matches!(origins, Origins::Only(_)))
-        .allow_methods([Method::GET, Method::POST])
+        .allow_methods([Method::GET, Method::POST, Method::PATCH])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, fallback::LAST_EVENT_ID])
         .max_age(PREFLIGHT_AGE)
 }

@@ -12,8 +12,9 @@ use axum::{
 use chasqui_kit::{Code, Coded, TraceContext, clock, publish::Fact};
 use chasqui_proto::{
     ConversationToken, MessageId, Tenant, address, subject,
-    v1::{Alias, Channel, ChannelKind, Contact, Direction, Message, MessageType, SenderType},
+    v1::{Alias, Channel, ChannelKind, Contact, Direction, Message, MessageType, Responder, SenderType},
 };
+use chasqui_responder::{Responders, RespondersError};
 use serde_json::{json, value::RawValue};
 
 use crate::{
@@ -38,6 +39,7 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 #[derive(Debug)]
 pub(crate) struct BotReply {
     pub(crate) admission: Admission,
+    pub(crate) responders: Responders,
     pub(crate) publication: Arc<Publication>,
 }
 
@@ -67,6 +69,10 @@ enum BotReplyError {
     TextTooLong,
     #[error(transparent)]
     IdempotencyKey(#[from] InvalidKey),
+    #[error("the contact is answered by {}", .0.name())]
+    NotAsked(Responder),
+    #[error(transparent)]
+    Responders(#[from] RespondersError),
     #[error(transparent)]
     Publication(#[from] PublicationError),
 }
@@ -78,6 +84,8 @@ impl Coded for BotReplyError {
             Self::Body(error) => error.code(),
             Self::NotAnObject | Self::Missing | Self::Address(_) | Self::TextTooLong => Code::InvalidInput,
             Self::IdempotencyKey(error) => error.code(),
+            Self::NotAsked(_) => Code::Conflict,
+            Self::Responders(error) => error.code(),
             Self::Publication(error) => error.code(),
         }
     }
@@ -98,6 +106,7 @@ pub(crate) fn routes(bot_reply: BotReply) -> Router {
         (status = 400, description = "A parameter is missing or wrong", body = Refusal),
         (status = 401, description = "The key is missing or refused", body = Refusal),
         (status = 403, description = "The key is for something else", body = Refusal),
+        (status = 409, description = "Not stored: in this conversation a person or the built-in bot answers", body = Told),
         (status = 413, description = "The body is larger than 64 KiB", body = Refusal),
         (status = 503, description = "Not stored; try again", body = Told),
     )
@@ -116,6 +125,10 @@ pub(crate) async fn receive(State(bot_reply): State<Arc<BotReply>>, request: Req
         Err(error) => error,
     };
     tracing::warn!(%error, trace = trace.trace_id(), "a bot reply was refused");
+    if let BotReplyError::NotAsked(responder) = error {
+        let message = not_asked(responder);
+        return refuse_with(error.code(), json!({ "success": false, "message": message }));
+    }
     match error.code() {
         code @ (Code::Unavailable | Code::Timeout | Code::Internal) => {
             let message = "El mensaje no se pudo guardar; inténtelo de nuevo.";
@@ -134,6 +147,12 @@ async fn take(bot_reply: &BotReply, request: Request, trace: TraceContext) -> Re
     let reply = read(&body, &parts.headers, &tenant)?;
     let looked_up = publication.addresses().conversation(&tenant, &reply.contact).await;
     let conversation = looked_up.map_err(PublicationError::from)?;
+    let responder = bot_reply.responders.of(&tenant, &conversation).await?.responder;
+    if responder != Responder::External {
+        metrics::counter!("chasqui_ingest_bot_replies_refused_total", "responder" => responder.name())
+            .increment(1);
+        return Err(BotReplyError::NotAsked(responder));
+    }
     let shown = masked(&reply.contact.value);
     let message = message(reply, &conversation, &tenant);
     let (stored, connected) = tokio::join!(
@@ -153,6 +172,15 @@ async fn take(bot_reply: &BotReply, request: Request, trace: TraceContext) -> Re
         );
     }
     Ok(connected)
+}
+
+/// What a bot is told whose answer nobody asked for.
+fn not_asked(responder: Responder) -> &'static str {
+    if responder == Responder::Builtin {
+        "El mensaje no se envió: en esta conversación responde el bot integrado."
+    } else {
+        "El mensaje no se envió: en esta conversación responde una persona."
+    }
 }
 
 fn read(body: &[u8], headers: &HeaderMap, tenant: &Tenant) -> Result<Reply, BotReplyError> {

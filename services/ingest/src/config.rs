@@ -8,6 +8,7 @@ use chasqui_kit::{
     config::{self, Problems, Section},
     seal::Seal,
 };
+use chasqui_proto::v1::Responder;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
@@ -64,6 +65,10 @@ pub struct Config {
     /// starts the service puts here. Default none.
     #[serde(skip)]
     pub phone_number_id: Option<String>,
+    /// Who answers contacts where neither their tenant nor their conversation says so: of section `tenant`, put here by
+    /// whoever starts the service. Default `External`.
+    #[serde(skip)]
+    pub responder: Responder,
 }
 
 impl Default for Config {
@@ -82,6 +87,7 @@ impl Default for Config {
             tokens: TokenSettings::default(),
             media: chasqui_media::Config::default(),
             phone_number_id: None,
+            responder: Responder::External,
         }
     }
 }

@@ -19,6 +19,7 @@ use chasqui_kit::{
     stream,
 };
 use chasqui_proto::v1::EntryKind;
+use chasqui_responder::Responders;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -59,10 +60,12 @@ pub async fn run(config: Config, platform: Platform, stop: CancellationToken) ->
         in_hand.spawn(async move { staff.run(stop).await });
     }
     let publication = Arc::new(Publication::new(platform.bus.clone()));
+    let responders = Responders::open(&platform.bus, directory.clone(), config.responder).await?;
     let observed = middleware::from_fn_with_state(in_hand.clone(), observe);
     warn_of(&config);
     let documentation = documentation(&config);
-    let routes = routes(&config, &platform, &directory, staff, &publication)?.route_layer(observed);
+    let means = Means { directory, responders, staff, publication };
+    let routes = routes(&config, &platform, means)?.route_layer(observed);
     let mounted = platform.door.mount_documented(NAME, routes, documentation);
     tracing::info!(tenant = %platform.tenant, "ingest is ready");
     report_health(&platform.bus, &platform.health, &stop).await;
@@ -103,13 +106,16 @@ fn warn_of(config: &Config) {
     }
 }
 
-fn routes(
-    config: &Config,
-    platform: &Platform,
-    directory: &Directory,
+/// What the routes share.
+struct Means {
+    directory: Directory,
+    responders: Responders,
     staff: Option<Arc<Staff>>,
-    publication: &Arc<Publication>,
-) -> Result<Router, Error> {
+    publication: Arc<Publication>,
+}
+
+fn routes(config: &Config, platform: &Platform, means: Means) -> Result<Router, Error> {
+    let Means { directory, responders, staff, publication } = means;
     let admission = Admission {
         directory: directory.clone(),
         api_key: config.api_key.clone(),
@@ -135,13 +141,13 @@ fn routes(
     };
     let client = SharedClient { machines, directory: directory.clone(), publication: publication.clone() };
     let admin = Admin { admission: admission.clone(), bus: platform.bus.clone() };
-    let bot_reply = BotReply { admission, publication: publication.clone() };
+    let bot_reply = BotReply { admission, responders, publication: publication.clone() };
     let routes = bot_reply::routes(bot_reply)
         .merge(admin::routes(admin))
         .merge(shared_client::routes(client))
         .merge(listeners::routes(listeners))
         .merge(cloud_door::routes(door));
-    Ok(match webhook(config, platform, directory, publication) {
+    Ok(match webhook(config, platform, &directory, &publication) {
         Some(webhook) => routes.merge(webhook::routes(webhook)),
         None => routes,
     })

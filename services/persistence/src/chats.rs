@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use chasqui_kit::{TraceContext, serve::Responder};
-use chasqui_proto::{ConversationId, ConversationToken, Tenant, address, service, v1};
+use chasqui_proto::{Tenant, address, service, v1};
 use prost::Message;
 use sqlx::{PgPool, Postgres, Transaction};
 use time::OffsetDateTime;
@@ -13,10 +13,9 @@ use uuid::Uuid;
 use crate::{
     chat::{self, Gift, Waiting},
     error::Error,
-    fact::Place,
     meter, page,
     queries::{one_more, tenant},
-    reference::Reference,
+    reference::{self, Reference},
     store::{
         chats::{self as rows, Opener, Row},
         queue::{self, Given, Orphan},
@@ -32,6 +31,8 @@ const CHANGES_MAX: usize = 2;
 const ID_BYTES_MAX: usize = address::ADDRESS_LENGTH_MAX;
 /// The longest name of a user, bytes.
 const NAME_BYTES_MAX: usize = 256;
+/// The longest reason why people have a chat, bytes.
+const REASON_BYTES_MAX: usize = 64;
 
 /// Answers for chats, and keeps their queues moving.
 #[derive(Clone, Debug)]
@@ -100,18 +101,25 @@ impl Chats {
         let opener = Opener {
             user_id: text("user_id", &question.user_id, ID_BYTES_MAX)?,
             user_name: text("user_name", &question.user_name, NAME_BYTES_MAX)?,
+            reason: text("reason", &question.reason, REASON_BYTES_MAX)?,
         };
-        let place = self.place(tenant.clone(), &question.conversation).await?;
+        let place = reference::place(&self.pool, tenant.clone(), &question.conversation).await?;
         // Most of those who ask have an open chat: they wait for nobody.
-        if let Some(open) = rows::newest(&self.pool, place.id).await?.filter(Row::is_open) {
+        let says_enough = |row: &Row| row.is_open() && !row.lacks(opener.reason);
+        if let Some(open) = rows::newest(&self.pool, place.id).await?.filter(says_enough) {
             return Ok(open.state());
         }
         let mut change = self.begin(&tenant).await?;
         let newest = rows::newest(&mut *change.transaction, place.id).await?;
-        if let Some(open) = newest.as_ref().filter(|row| row.is_open()) {
-            return Ok(open.clone().state());
+        match newest.as_ref().filter(|row| row.is_open()) {
+            Some(open) if !open.lacks(opener.reason) => return Ok(open.clone().state()),
+            Some(open) => {
+                rows::give_reason(&mut change.transaction, open.id, opener.reason, change.now).await?;
+            }
+            None => {
+                rows::insert(&mut change.transaction, &place, newest.as_ref(), opener, change.now).await?;
+            }
         }
-        rows::insert(&mut change.transaction, &place, newest.as_ref(), opener, change.now).await?;
         change.conversations.push(place.id);
         self.finish(change, place.id).await
     }
@@ -205,18 +213,6 @@ impl Chats {
         Ok(())
     }
 
-    /// The conversation that is meant; a contact's who never wrote is made.
-    async fn place(&self, tenant: Tenant, name: &str) -> Result<Place, Error> {
-        if let Some(id) = Reference::read(&tenant, name).find(&self.pool, &tenant).await? {
-            let token = rows::conversation_token(&self.pool, id).await?.parse();
-            return Ok(Place { id, tenant, token: token.map_err(|_| Error::Unreadable("token"))? });
-        }
-        let token = new_token(name)?;
-        let place = Place { id: ConversationId::of(&tenant, &token).0, tenant, token };
-        rows::ensure_conversation(&self.pool, &place).await?;
-        Ok(place)
-    }
-
     async fn conversation(&self, tenant: &Tenant, name: &str) -> Result<Uuid, Error> {
         let found = Reference::read(tenant, name).find(&self.pool, tenant).await?;
         found.ok_or(Error::NotFound("chat"))
@@ -268,21 +264,6 @@ impl Change<'_> {
     }
 }
 
-/// The token of a contact that has no conversation yet: a token that says its kind itself, or any address.
-fn new_token(name: &str) -> Result<ConversationToken, Error> {
-    if name.parse::<Uuid>().is_ok() {
-        return Err(Error::NotFound("conversation"));
-    }
-    let named = name.parse::<ConversationToken>().ok();
-    if let Some(token) = named.filter(|token| token.alias().kind() != v1::AliasKind::Phone) {
-        return Ok(token);
-    }
-    let read = address::parse_address(name);
-    let alias =
-        read.map_err(|error| Error::Invalid { field: "conversation", expected: error.to_string() })?;
-    Ok(ConversationToken::of(&alias))
-}
-
 /// A text of a request, within its bound.
 fn text<'a>(field: &'static str, given: &'a str, bytes_max: usize) -> Result<&'a str, Error> {
     if given.len() > bytes_max {
@@ -297,18 +278,6 @@ fn text<'a>(field: &'static str, given: &'a str, bytes_max: usize) -> Result<&'a
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_contact_who_never_wrote_is_named_by_token_or_address() {
-        let check = |name: &str, token: &str| assert_eq!(new_token(name).unwrap().as_str(), token, "{name}");
-        check("web_u1", "web_u1");
-        check("u1", "web_u1");
-        check("5491100000001", "5491100000001");
-        check("+54 911 0000-0001", "5491100000001");
-        let refused = |name: &str| new_token(name).unwrap_err().to_string();
-        assert_eq!(refused("2ae0196f-15cf-5517-a33e-8d03afa6cbbe"), "there is no such conversation");
-        assert!(refused("").starts_with("conversation:"));
-    }
 
     #[test]
     fn a_text_is_bounded_by_name() {

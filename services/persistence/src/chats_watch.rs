@@ -7,7 +7,7 @@ use chasqui_kit::{
     publish::{Fact, PublishError},
 };
 use chasqui_proto::{Tenant, subject};
-use futures::{StreamExt, stream};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -15,19 +15,12 @@ use crate::{
     chats::Chats,
     error::Error,
     meter,
-    pause::Pause,
     store::{chats::Row, queue, told},
+    telling::{self, Teller},
 };
 
 /// How many tenants are looked after between two looks at what is due.
 const DUE_MAX: i64 = 100;
-/// How many states are told between two looks at what is left.
-const TELL_MAX: i64 = 256;
-/// How many of them wait for the stream's acknowledgement at once.
-const IN_FLIGHT_MAX: usize = 16;
-/// How long one process has states in hand that it tells. Longer than it takes to tell so many; when it is over, the
-/// process is taken for dead.
-const LEASE: Duration = Duration::from_secs(20);
 
 impl Chats {
     /// Looks what is due every `interval`, and tells what changed, until stopped.
@@ -49,27 +42,7 @@ impl Chats {
                 }
             }
         };
-        let telling = async {
-            let mut pause = Pause::up_to(retry_pause_max);
-            while !stop.is_cancelled() {
-                // Also without being told: another process may have died between changing a chat and telling it.
-                let rest = match self.tell(platform).await {
-                    Ok(0) => {
-                        pause = Pause::up_to(retry_pause_max);
-                        interval
-                    }
-                    Ok(_) => continue,
-                    Err(error) => {
-                        tracing::debug!(%error, "chats could not be told; trying again");
-                        meter::retry("chats");
-                        pause.lengthen()
-                    }
-                };
-                let change = tokio::time::timeout(rest, self.changed.notified());
-                let _ = stop.run_until_cancelled(change).await;
-            }
-        };
-        tokio::join!(looking, telling);
+        tokio::join!(looking, telling::keep(self, platform, interval, retry_pause_max, stop));
     }
 
     /// Settles the tenants in whose queues something is due.
@@ -81,42 +54,37 @@ impl Chats {
         meter::chats_waiting(queue::length(&self.pool).await?);
         Ok(())
     }
-
-    /// Tells what is not told yet; says how many chats that were.
-    async fn tell(&self, platform: &Platform) -> Result<usize, Error> {
-        let untold = told::take(&self.pool, LEASE, TELL_MAX).await?;
-        if untold.is_empty() {
-            return Ok(0);
-        }
-        let outcomes: Vec<Result<(), PublishError>> = stream::iter(untold.clone())
-            .map(|row| publish(platform, row))
-            .buffered(IN_FLIGHT_MAX)
-            .collect()
-            .await;
-        let (told, left): (Vec<_>, Vec<_>) =
-            untold.iter().zip(outcomes).partition(|(_, outcome)| outcome.is_ok());
-        let done: Vec<&Row> = told.into_iter().map(|(row, _)| row).collect();
-        told::mark(&self.pool, &done).await?;
-        let (rows, failures): (Vec<&Row>, Vec<_>) = left.into_iter().unzip();
-        match failures.into_iter().find_map(Result::err) {
-            None => Ok(done.len()),
-            Some(failure) => {
-                told::release(&self.pool, &rows).await?;
-                Err(failure.into())
-            }
-        }
-    }
 }
 
-/// Publishes the state of a chat and waits until it is stored.
-///
-/// Each time under an id of its own: where a state is told again, that is because another one may have come after it,
-/// and under the same id the stream would drop it.
-async fn publish(platform: &Platform, row: Row) -> Result<(), PublishError> {
-    let parsed = row.tenant.parse().ok().zip(row.conversation_token.parse().ok());
-    let (tenant, token) = parsed.expect("both were parsed before they were stored");
-    let state = row.state();
-    let (id, trace) = (Uuid::now_v7().to_string(), TraceContext::root());
-    let fact = Fact::new(subject::chats_updated(&tenant, &token), &state, id, trace);
-    platform.bus.publish(fact).await.map(drop)
+impl Teller for Chats {
+    type State = Row;
+
+    const NAME: &'static str = "chats";
+
+    fn changed(&self) -> &Notify {
+        &self.changed
+    }
+
+    async fn take(&self, lease: Duration, limit: i64) -> sqlx::Result<Vec<Row>> {
+        told::take(&self.pool, lease, limit).await
+    }
+
+    /// Each time under an id of its own: where a state is told again, that is because another one may have come after
+    /// it, and under the same id the stream would drop it.
+    async fn publish(&self, platform: &Platform, row: Row) -> Result<(), PublishError> {
+        let parsed = row.tenant.parse().ok().zip(row.conversation_token.parse().ok());
+        let (tenant, token) = parsed.expect("both were parsed before they were stored");
+        let state = row.state();
+        let (id, trace) = (Uuid::now_v7().to_string(), TraceContext::root());
+        let fact = Fact::new(subject::chats_updated(&tenant, &token), &state, id, trace);
+        platform.bus.publish(fact).await.map(drop)
+    }
+
+    async fn mark(&self, told: &[&Row]) -> sqlx::Result<()> {
+        told::mark(&self.pool, told).await
+    }
+
+    async fn release(&self, left: &[&Row]) -> sqlx::Result<()> {
+        told::release(&self.pool, left).await
+    }
 }

@@ -40,6 +40,9 @@ pub struct Config {
     pub chats_interval_ms: u64,
     /// How long the log of deliveries to listeners keeps one after its last attempt, days. Default 14.
     pub delivery_log_days: u32,
+    /// Adds made-up patients, cities and specialties to the default tenant at the start, for local use: flows can then be
+    /// walked through. What is there already stays as it is. Default false; `chasqui up` turns it on.
+    pub seed: bool,
 }
 
 impl Default for Config {
@@ -57,6 +60,7 @@ impl Default for Config {
             agent_grace_ms: 30_000,
             chats_interval_ms: 1_000,
             delivery_log_days: 14,
+            seed: false,
         }
     }
 }

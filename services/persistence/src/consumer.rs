@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use chasqui_kit::{
     Code, Coded, Platform, TraceContext,
-    consume::{self, Cause, ConsumerSpec, Delivery},
+    consume::{self, Cause, ConsumerSpec, Delivery, Start},
 };
 use chasqui_proto::{service, stream, subject};
 use futures::{FutureExt, Stream, StreamExt};
@@ -36,6 +36,7 @@ pub(crate) fn spec(config: &Config) -> ConsumerSpec {
         name: stream::PERSISTENCE_CONSUMER,
         description: "Stores messages and statuses in PostgreSQL",
         filters: subject::persisted().to_vec(),
+        start: Start::Everything,
         ack_wait: config.ack_wait(),
         ack_pending_max: config.ack_pending_max,
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chasqui_kit::{
     Code, Coded, Platform, clock,
-    consume::{self, Cause, ConsumerSpec, Delivery},
+    consume::{self, Cause, ConsumerSpec, Delivery, Start},
     stream as streams,
 };
 use chasqui_proto::{service, stream, subject};
@@ -37,6 +37,7 @@ fn spec(config: &Config) -> ConsumerSpec {
         name: stream::DELIVERY_LOG_CONSUMER,
         description: "Stores the attempts to post events to listeners in PostgreSQL",
         filters: vec![subject::deliveries_attempted_of_all()],
+        start: Start::Everything,
         ack_wait: config.ack_wait(),
         ack_pending_max: config.ack_pending_max,
     }

@@ -5,7 +5,9 @@ mod error;
 mod service;
 
 // What is stored, and what it means.
+mod appointment;
 mod attempt;
+mod call;
 mod chat;
 mod conversation;
 mod counters;
@@ -17,6 +19,7 @@ mod response;
 mod word;
 
 // The stream, the database, and those who ask.
+mod appointments;
 mod chats;
 mod chats_watch;
 mod consumer;
@@ -26,9 +29,12 @@ mod meter;
 mod position;
 mod presence;
 mod queries;
+mod register;
+mod seeds;
 mod state;
 mod stats;
 mod store;
+mod telling;
 
 pub use config::Config;
 pub use error::Error;

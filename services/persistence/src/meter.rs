@@ -64,6 +64,11 @@ pub(crate) fn deliveries_pruned(count: u64) {
     metrics::counter!("chasqui_persistence_deliveries_pruned_total").increment(count);
 }
 
+/// An appointment was made, or got further; `status` is what it is now.
+pub(crate) fn appointment(status: &'static str) {
+    metrics::counter!("chasqui_appointments_total", "status" => status).increment(1);
+}
+
 /// Something is tried again because `whom` is away.
 pub(crate) fn retry(whom: &'static str) {
     metrics::counter!("chasqui_persistence_retries_total", "of" => whom).increment(1);

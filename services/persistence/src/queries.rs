@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
+    appointments::Appointments,
     chats::Chats,
     counters,
     directory::{Administration, Replication},
@@ -17,10 +18,12 @@ use crate::{
     fact, page,
     position::Positions,
     reference::Reference,
+    register::Register,
     state::{self, Told},
     stats::Changed,
     store::{
-        self, conversations,
+        self,
+        conversations::{self, Steering},
         deliveries::{self, Wanted},
         events::{self, Span},
         states,
@@ -42,6 +45,7 @@ pub(crate) struct Queries {
     pub(crate) positions: Positions,
     pub(crate) changed: Changed,
     pub(crate) chats: Chats,
+    pub(crate) appointments: Appointments,
 }
 
 impl Queries {
@@ -62,6 +66,7 @@ impl Queries {
         answer!(CONVERSATIONS_LIST, list_conversations);
         answer!(CONVERSATIONS_GET, get_conversation);
         answer!(CONVERSATIONS_MARK_READ, mark_read);
+        answer!(CONVERSATIONS_STEER, steer);
         answer!(MESSAGES_LIST, list_messages);
         answer!(MESSAGES_GET, get_message);
         answer!(MESSAGES_UNDELIVERED, list_undelivered);
@@ -69,6 +74,8 @@ impl Queries {
         answer!(STATS_GET, get_stats);
         answer!(DELIVERIES_LIST, list_deliveries);
         self.chats.answer(&responder).await?;
+        self.appointments.answer(&responder).await?;
+        Register(self.pool.clone()).answer(&responder).await?;
         let replication = Replication::new(&self.platform.bus, &self.pool);
         let (pool, chats) = (self.pool.clone(), self.chats.clone());
         Administration { pool, replication, chats }.answer(&responder).await?;
@@ -107,11 +114,37 @@ impl Queries {
         let tenant = tenant(&question.tenant)?;
         let id = self.existing(&tenant, &question.conversation).await?;
         let changed = conversations::mark_read(&self.pool, id).await?;
-        let state = self.state(id).await?;
         if changed {
             self.changed.add([tenant.to_string()]);
         }
-        // Also where nothing changed: an earlier attempt may have stored it and failed to tell.
+        self.tell(id, trace).await
+    }
+
+    async fn steer(
+        &self,
+        question: v1::SteerConversation,
+        trace: TraceContext,
+    ) -> Result<v1::Conversation, Error> {
+        let tenant = tenant(&question.tenant)?;
+        let invalid = |_| Error::Invalid {
+            field: "personality_id",
+            expected: "must be the UUID of a personality, or empty for none".to_owned(),
+        };
+        let personality_id = match question.personality_id.as_deref() {
+            None => None,
+            Some("") => Some(Uuid::nil()),
+            Some(id) => Some(id.parse().map_err(invalid)?),
+        };
+        let (ai_active, no_ac_ai) = (question.ai_active, question.no_ac_ai);
+        let id = self.existing(&tenant, &question.conversation).await?;
+        conversations::steer(&self.pool, id, Steering { ai_active, no_ac_ai, personality_id }).await?;
+        self.tell(id, trace).await
+    }
+
+    /// Tells how a conversation stands, and answers with that. Also where a request changed nothing: an earlier attempt
+    /// may have stored it and failed to tell.
+    async fn tell(&self, id: Uuid, trace: TraceContext) -> Result<v1::Conversation, Error> {
+        let state = self.state(id).await?;
         let told = Told { state: state.clone(), trace };
         state::tell(&self.platform, &self.pool, vec![told]).await.map_err(|(_, error)| error)?;
         Ok(state)

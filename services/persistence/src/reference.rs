@@ -1,10 +1,10 @@
 //! How a request names a conversation: by id, number, token, or any address of its contact.
 
-use chasqui_proto::{ConversationId, ConversationToken, Tenant, address};
+use chasqui_proto::{ConversationId, ConversationToken, Tenant, address, v1::AliasKind};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::error::Error;
+use crate::{error::Error, fact::Place, store::conversations};
 
 /// Everything that a name may mean.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,9 +50,48 @@ impl Reference {
     }
 }
 
+/// The conversation that is meant; a contact's who never wrote is made.
+pub(crate) async fn place(pool: &PgPool, tenant: Tenant, name: &str) -> Result<Place, Error> {
+    if let Some(id) = Reference::read(&tenant, name).find(pool, &tenant).await? {
+        let token = conversations::token(pool, id).await?.parse();
+        return Ok(Place { id, tenant, token: token.map_err(|_| Error::Unreadable("token"))? });
+    }
+    let token = new_token(name)?;
+    let place = Place { id: ConversationId::of(&tenant, &token).0, tenant, token };
+    conversations::ensure(&mut *pool.acquire().await?, &[&place]).await?;
+    Ok(place)
+}
+
+/// The token of a contact that has no conversation yet: a token that says its kind itself, or any address.
+fn new_token(name: &str) -> Result<ConversationToken, Error> {
+    if name.parse::<Uuid>().is_ok() {
+        return Err(Error::NotFound("conversation"));
+    }
+    let named = name.parse::<ConversationToken>().ok();
+    if let Some(token) = named.filter(|token| token.alias().kind() != AliasKind::Phone) {
+        return Ok(token);
+    }
+    let read = address::parse_address(name);
+    let alias =
+        read.map_err(|error| Error::Invalid { field: "conversation", expected: error.to_string() })?;
+    Ok(ConversationToken::of(&alias))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_contact_who_never_wrote_is_named_by_token_or_address() {
+        let check = |name: &str, token: &str| assert_eq!(new_token(name).unwrap().as_str(), token, "{name}");
+        check("web_u1", "web_u1");
+        check("u1", "web_u1");
+        check("5491100000001", "5491100000001");
+        check("+54 911 0000-0001", "5491100000001");
+        let refused = |name: &str| new_token(name).unwrap_err().to_string();
+        assert_eq!(refused("2ae0196f-15cf-5517-a33e-8d03afa6cbbe"), "there is no such conversation");
+        assert!(refused("").starts_with("conversation:"));
+    }
 
     #[test]
     fn a_number_may_be_a_conversations_or_a_contacts() {

@@ -1,5 +1,7 @@
 //! The life of the service.
 
+use std::time::Duration;
+
 use async_nats::jetstream::consumer::PullConsumer;
 use chasqui_kit::{Code, Coded, Platform, consume, stream};
 use secrecy::SecretString;
@@ -8,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Config, PART,
+    appointments::Appointments,
     chats::Chats,
     consumer::{self, Writer},
     deliveries::Log,
@@ -17,9 +20,13 @@ use crate::{
     position::Positions,
     presence,
     queries::Queries,
+    seeds,
     stats::{self, Changed},
-    store,
+    store, telling,
 };
+
+/// How often each replica looks for appointments that another one changed and died before it told them.
+const APPOINTMENTS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Runs until stopped. Returning means that nothing of it runs any more; the batch in hand is stored and told, or will
 /// be delivered again.
@@ -31,13 +38,14 @@ pub async fn run(config: Config, platform: Platform, stop: CancellationToken) ->
     let pool = store::pool(database_url, config.connections_max)?;
     let replica = Replica {
         chats: Chats::new(pool.clone(), config.agent_grace()),
+        appointments: Appointments::new(pool.clone()),
         changed: Changed::default(),
         stop: stop.child_token(),
         config,
         platform,
         pool,
     };
-    let Replica { config, platform, pool, changed, chats, stop } = &replica;
+    let Replica { config, platform, pool, changed, chats, appointments, stop } = &replica;
     let retry_pause_max = config.retry_pause_max();
     let replication = Replication::new(&platform.bus, pool);
     let log = Log { platform, pool, config, stop };
@@ -47,10 +55,11 @@ pub async fn run(config: Config, platform: Platform, stop: CancellationToken) ->
         stop.cancel();
         outcome
     };
-    let (outcome, (), (), (), (), ()) = tokio::join!(
+    let (outcome, (), (), (), (), (), ()) = tokio::join!(
         storing,
         stats::tell(platform, pool, changed, config.stats_interval(), stop),
         chats.watch(platform, config.chats_interval(), retry_pause_max, stop),
+        telling::keep(appointments, platform, APPOINTMENTS_INTERVAL, retry_pause_max, stop),
         presence::keep(&platform.bus, pool, chats, retry_pause_max, stop),
         replication.run(retry_pause_max, stop),
         log.keep(),
@@ -76,6 +85,7 @@ struct Replica {
     pool: PgPool,
     changed: Changed,
     chats: Chats,
+    appointments: Appointments,
     stop: CancellationToken,
 }
 
@@ -125,10 +135,17 @@ impl Replica {
 
     /// Everything that must be there before the first batch.
     async fn prepare(&self) -> Result<(Writer, PullConsumer, Queries), Error> {
-        let Self { config, platform, pool, changed, chats, stop } = self;
+        let Self { config, platform, pool, changed, chats, appointments, stop } = self;
         stream::ensure_all(&platform.bus).await?;
         let consumer = consume::open(&platform.bus, &consumer::spec(config)).await?;
         store::probe(pool).await?;
+        if config.seed {
+            tracing::warn!(
+                tenant = %platform.tenant,
+                "persistence.seed is on: made-up patients, cities and specialties are added to this tenant"
+            );
+            seeds::sow(pool, &platform.tenant).await?;
+        }
         let writer = Writer {
             platform: platform.clone(),
             pool: pool.clone(),
@@ -139,8 +156,8 @@ impl Replica {
         };
         let positions = Positions::new(&platform.bus, consumer.clone()).await?;
         let (platform, pool, changed) = (platform.clone(), pool.clone(), changed.clone());
-        let chats = chats.clone();
-        Ok((writer, consumer, Queries { platform, pool, positions, changed, chats }))
+        let (chats, appointments) = (chats.clone(), appointments.clone());
+        Ok((writer, consumer, Queries { platform, pool, positions, changed, chats, appointments }))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The database: one transaction a batch.
 
 pub(crate) mod aliases;
+pub(crate) mod appointments;
 pub(crate) mod chats;
 pub(crate) mod conversations;
 pub(crate) mod counters;
@@ -10,6 +11,7 @@ pub(crate) mod events;
 pub(crate) mod messages;
 pub(crate) mod presence;
 pub(crate) mod queue;
+pub(crate) mod register;
 pub(crate) mod states;
 pub(crate) mod statuses;
 pub(crate) mod told;
@@ -52,8 +54,8 @@ pub(crate) fn pool(database_url: &SecretString, connections_max: u32) -> Result<
         .connect_lazy_with(options))
 }
 
-/// Whether the database answers and has its schema.
+/// Whether the database answers and has its schema, the newest tables too.
 pub(crate) async fn probe(pool: &PgPool) -> Result<(), Error> {
-    sqlx::query("select from tenant_stats limit 0").execute(pool).await?;
+    sqlx::query("select from tenant_stats, appointments limit 0").execute(pool).await?;
     Ok(())
 }

@@ -7,6 +7,7 @@ use chasqui_kit::{
     config::{Problems, Section, list},
     seal::Seal,
 };
+use chasqui_proto::v1::Responder;
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -59,6 +60,10 @@ pub struct Config {
     /// How files of messages are reached. Filled from section `media`.
     #[serde(skip)]
     pub media: chasqui_media::Config,
+    /// Who answers contacts where neither their tenant nor their conversation says so. Filled from section `tenant`.
+    /// Default `External`.
+    #[serde(skip)]
+    pub responder: Responder,
 }
 
 impl Default for Config {
@@ -78,6 +83,7 @@ impl Default for Config {
             attempts_max: 2_048,
             in_hand_max: 2_048,
             media: chasqui_media::Config::default(),
+            responder: Responder::External,
         }
     }
 }

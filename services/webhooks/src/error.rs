@@ -4,6 +4,7 @@ use chasqui_kit::{
     Code, Coded, lease::LeaseError, publish::PublishError, request::RequestError, seal::SealError,
     serve::ServeError, stream::StreamError,
 };
+use chasqui_responder::RespondersError;
 
 /// Why the service ended without having been told to, or could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +44,9 @@ pub enum Error {
     /// The broker cannot be asked for a fact, or for what waits.
     #[error("the broker cannot be asked: {0}")]
     Broker(String),
+    /// Who answers the contact is not known now.
+    #[error(transparent)]
+    Responder(#[from] RespondersError),
     /// A delivery could not be stored.
     #[error("a delivery was not stored: {0}")]
     Publish(#[from] PublishError),
@@ -56,6 +60,7 @@ impl Coded for Error {
             Self::Serve(error) => error.code(),
             Self::Log(error) => error.code(),
             Self::Publish(error) => error.code(),
+            Self::Responder(error) => error.code(),
             Self::SealingKey(_) | Self::Client(_) | Self::Networks(_) => Code::Internal,
             Self::Question { .. } => Code::InvalidInput,
             Self::NotFound(_) => Code::NotFound,

@@ -1,6 +1,6 @@
 //! What operators see.
 
-use chasqui_proto::v1::DeliveryOutcome;
+use chasqui_proto::v1::{DeliveryOutcome, Responder};
 
 use crate::{attempt::Attempted, verdict::Verdict};
 
@@ -29,6 +29,11 @@ pub(crate) fn lag(milliseconds: i64) {
 /// Events that the router stored for listeners.
 pub(crate) fn routed(count: u64) {
     metrics::counter!("chasqui_webhooks_routed_total").increment(count);
+}
+
+/// What contacts wrote that listeners which answer were not told of, because somebody else answers.
+pub(crate) fn withheld(count: u64, responder: Responder) {
+    metrics::counter!("chasqui_webhooks_withheld_total", "responder" => responder.name()).increment(count);
 }
 
 /// Partitions that this process owns.

@@ -2,6 +2,7 @@
 
 use chasqui_directory::Directory;
 use chasqui_kit::Bus;
+use chasqui_responder::Responders;
 
 use crate::{Config, attempt::Poster, schedule::Schedule};
 
@@ -10,6 +11,7 @@ use crate::{Config, attempt::Poster, schedule::Schedule};
 pub(crate) struct Office {
     pub(crate) bus: Bus,
     pub(crate) directory: Directory,
+    pub(crate) responders: Responders,
     pub(crate) poster: Poster,
     pub(crate) schedule: Schedule,
     pub(crate) config: Config,

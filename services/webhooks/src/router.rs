@@ -7,15 +7,16 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use async_nats::jetstream::consumer::PullConsumer;
 use chasqui_kit::{
     Code, Coded, TraceContext, clock,
-    consume::{self, Cause, ConsumerSpec},
+    consume::{self, Cause, ConsumerSpec, Start},
     lease::Leases,
     publish::{Fact, PublishError},
 };
 use chasqui_proto::{
     stream,
     subject::{self, NodeToken},
-    v1::{Delivery, ListenerEntry},
+    v1::{Delivery, ListenerEntry, Responder},
 };
+use chasqui_responder::RespondersError;
 use futures::{Stream, StreamExt, TryStreamExt, stream as futures_stream};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -113,14 +114,11 @@ impl Router {
         }
     }
 
-    async fn store(&self, event: &Event, trace: TraceContext) -> Result<u64, PublishError> {
-        let directory = &self.office.directory;
-        if directory.is_suspended(&event.tenant) {
+    async fn store(&self, event: &Event, trace: TraceContext) -> Result<u64, Error> {
+        if self.office.directory.is_suspended(&event.tenant) {
             return Ok(0);
         }
-        let (listeners, now_ms) = (directory.listeners(&event.tenant), clock::now_ms());
-        let wanted = |listener: ListenerEntry| event.to(&listener, now_ms);
-        let deliveries: Vec<Delivery> = listeners.into_iter().filter_map(wanted).collect();
+        let deliveries = self.deliveries(event).await?;
         let count = deliveries.len() as u64;
         futures_stream::iter(deliveries)
             .map(|delivery| async move {
@@ -131,9 +129,40 @@ impl Router {
                 self.office.bus.publish(Fact::new(due, &delivery, id, trace)).await
             })
             .buffer_unordered(LISTENERS_MAX)
-            .try_for_each(async |_| Ok(()))
+            .try_for_each(async |_| Ok::<_, PublishError>(()))
             .await?;
         Ok(count)
+    }
+
+    /// What listeners are to be told.
+    async fn deliveries(&self, event: &Event) -> Result<Vec<Delivery>, RespondersError> {
+        let (listeners, now_ms) = (self.office.directory.listeners(&event.tenant), clock::now_ms());
+        let wanted = |listener: ListenerEntry| event.to(&listener, now_ms);
+        let (asked, told): (Vec<_>, Vec<_>) =
+            listeners.into_iter().partition(|listener| event.asks(listener));
+        let mut deliveries: Vec<Delivery> = told.into_iter().filter_map(wanted).collect();
+        let asked: Vec<Delivery> = asked.into_iter().filter_map(wanted).collect();
+        // Most events ask nobody for an answer: those are not looked up.
+        if asked.is_empty() {
+            return Ok(deliveries);
+        }
+        match self.responder(event).await? {
+            Responder::External => deliveries.extend(asked),
+            other => meter::withheld(asked.len() as u64, other),
+        }
+        Ok(deliveries)
+    }
+
+    /// Who answers what a contact wrote.
+    async fn responder(&self, event: &Event) -> Result<Responder, RespondersError> {
+        let responders = &self.office.responders;
+        if event.is_for_flow() {
+            return Ok(Responder::Builtin);
+        }
+        match event.conversation() {
+            Some(conversation) => Ok(responders.of(&event.tenant, &conversation).await?.responder),
+            None => Ok(responders.of_tenant(&event.tenant)),
+        }
     }
 
     async fn bury(&self, stored: &consume::Delivery, reason: &'static str, error: &str) {
@@ -150,6 +179,7 @@ fn messages() -> ConsumerSpec {
         name: stream::DELIVERY_ROUTER_CONSUMER,
         description: "Brings messages and statuses to the listeners that want them",
         filters: subject::persisted().to_vec(),
+        start: Start::Everything,
         ack_wait: ACK_WAIT,
         ack_pending_max: ACK_PENDING_MAX,
     }
@@ -161,6 +191,7 @@ fn sessions() -> ConsumerSpec {
         name: stream::SESSION_ROUTER_CONSUMER,
         description: "Brings the states of sessions to the listeners that want them",
         filters: vec![subject::sessions_of_all()],
+        start: Start::Everything,
         ack_wait: ACK_WAIT,
         ack_pending_max: ACK_PENDING_MAX,
     }

@@ -1,7 +1,7 @@
 //! Which listeners an event is for. Pure.
 
 use chasqui_proto::{
-    Tenant,
+    ConversationToken, Tenant,
     id::fact_id,
     subject,
     v1::{
@@ -9,6 +9,7 @@ use chasqui_proto::{
         delivery::Fact,
     },
 };
+use chasqui_responder::is_for_flow;
 use prost::Message;
 
 /// The name of the event that a listener gets when it is tried out.
@@ -32,6 +33,8 @@ pub(crate) struct Event {
     pub(crate) tenant: Tenant,
     name: &'static str,
     fact: Fact,
+    /// The last token of its subject: of messages, the conversation.
+    key: String,
     /// Its position in its stream.
     seq: u64,
 }
@@ -71,7 +74,12 @@ impl Event {
             _ => return Err(Unreadable::Subject),
         };
         let tenant: Tenant = parts.tenant.parse().map_err(|_| Unreadable::Subject)?;
-        if named == tenant.as_str() { Ok(Self { tenant, name, fact, seq }) } else { Err(Unreadable::Tenant) }
+        let key = parts.key.to_owned();
+        if named == tenant.as_str() {
+            Ok(Self { tenant, name, fact, key, seq })
+        } else {
+            Err(Unreadable::Tenant)
+        }
     }
 
     /// The delivery to a listener that wants it.
@@ -96,6 +104,21 @@ impl Event {
             created_at_ms: now_ms,
             replayed: false,
         }
+    }
+
+    /// Whether this listener is told of it in order to answer: then only where it is the one to answer.
+    pub(crate) fn asks(&self, listener: &ListenerEntry) -> bool {
+        listener.answers && self.name == RECEIVED
+    }
+
+    /// The conversation of a message; none where its subject names none that anybody could have.
+    pub(crate) fn conversation(&self) -> Option<ConversationToken> {
+        self.key.parse().ok()
+    }
+
+    /// Whether the flow of the built-in bot takes it, whoever answers the contact.
+    pub(crate) fn is_for_flow(&self) -> bool {
+        matches!(&self.fact, Fact::Message(message) if is_for_flow(message))
     }
 
     fn id(&self) -> String {

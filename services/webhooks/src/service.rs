@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use chasqui_directory::Directory;
 use chasqui_kit::{Bus, Platform, health::Health, lease::Leases, stream};
 use chasqui_proto::v1::EntryKind;
+use chasqui_responder::Responders;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -30,11 +31,13 @@ pub async fn run(config: Config, platform: Platform, stop: CancellationToken) ->
         return Ok(());
     }
     let leases = Leases::open(&bus, &node).await?;
+    let responders = Responders::open(&bus, directory.clone(), config.responder).await?;
     let office = Arc::new(Office {
         poster: Poster::new(&config)?,
         schedule: Schedule::new(&config),
         bus: bus.clone(),
         directory,
+        responders,
         config,
     });
     let responder = replay::start(&office, stop.clone()).await?;

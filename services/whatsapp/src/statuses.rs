@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chasqui_kit::{
     Bus, TraceContext, clock,
-    consume::{ConsumerSpec, Delivery},
+    consume::{ConsumerSpec, Delivery, Start},
 };
 use chasqui_proto::{
     ConversationToken, MessageId, Tenant,
@@ -50,6 +50,7 @@ pub(crate) async fn follow_statuses(
         name: stream::SEND_STATUS_CONSUMER,
         description: "Tells the owners of WhatsApp numbers what providers say of their messages",
         filters: vec![subject::messages_status_of_all()],
+        start: Start::Everything,
         ack_wait: consumer::ACK_WAIT,
         ack_pending_max: consumer::ACK_PENDING_MAX,
     };

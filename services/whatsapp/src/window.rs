@@ -3,7 +3,7 @@
 use async_nats::jetstream::kv::{self, CreateErrorKind, UpdateErrorKind};
 use chasqui_kit::{
     Bus, clock,
-    consume::{self, Cause, ConsumerSpec, Delivery},
+    consume::{self, Cause, ConsumerSpec, Delivery, Start},
 };
 use chasqui_proto::{
     ConversationToken, Tenant,
@@ -86,6 +86,7 @@ pub(crate) async fn keep_windows(bus: Bus, stop: CancellationToken) {
         name: stream::WINDOW_CONSUMER,
         description: "Notes when contacts write to WhatsApp numbers, for the 24 hours in which they may be answered",
         filters: vec![subject::messages_in_of_all()],
+        start: Start::Everything,
         ack_wait: consumer::ACK_WAIT,
         ack_pending_max: consumer::ACK_PENDING_MAX,
     };

@@ -130,6 +130,20 @@ pub(crate) struct TenantFields {
     /// Whether its keys and its people are refused.
     #[arg(long, value_name = "true|false")]
     pub(crate) suspended: Option<bool>,
+    /// Which bot answers its contacts, where neither people nor a conversation of its own decide.
+    #[arg(long, ignore_case = true)]
+    pub(crate) responder: Option<Answering>,
+}
+
+/// Which bot answers the contacts of a tenant.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Answering {
+    /// The bot of the pipeline.
+    Builtin,
+    /// A bot outside: a listener that answers.
+    External,
+    /// As the deployment says.
+    Default,
 }
 
 /// What a user has.
@@ -279,6 +293,10 @@ pub(crate) struct ListenerFields {
     /// What it is for.
     #[arg(long)]
     pub(crate) description: Option<String>,
+    /// Whether it is a bot that answers contacts: then it is told what they write only where no person and no other bot
+    /// answers them. A new one does not; a bot that registers itself says it anew each time.
+    #[arg(long, value_name = "true|false")]
+    pub(crate) answers: Option<bool>,
     /// Read what events are signed with from standard input, one line; without it, a new listener gets one, shown once.
     #[arg(long)]
     pub(crate) secret: bool,

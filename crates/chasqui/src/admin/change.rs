@@ -1,11 +1,13 @@
 //! What a command makes of an entry. Pure.
 
 use chasqui_proto::v1::{
-    AgentEntry, AgentStatus, ApiKeyEntry, EntryKind, NumberEntry, TenantEntry, UserEntry,
+    AgentEntry, AgentStatus, ApiKeyEntry, EntryKind, NumberEntry, Responder, TenantEntry, UserEntry,
     directory_entry::Entry,
 };
 
-use super::arguments::{Activity, AgentFields, KeyFields, KeyScope, NumberFields, TenantFields, UserFields};
+use super::arguments::{
+    Activity, AgentFields, Answering, KeyFields, KeyScope, NumberFields, TenantFields, UserFields,
+};
 
 /// Fields of a kind of entry, as far as they were given.
 pub(super) trait Fields {
@@ -26,6 +28,12 @@ impl Fields for TenantFields {
         };
         change(&mut entry.name, self.name.as_ref());
         change(&mut entry.suspended, self.suspended.as_ref());
+        match self.responder {
+            Some(Answering::Builtin) => entry.set_responder(Responder::Builtin),
+            Some(Answering::External) => entry.set_responder(Responder::External),
+            Some(Answering::Default) => entry.set_responder(Responder::Unspecified),
+            None => {}
+        }
         Some(Entry::Tenant(entry))
     }
 }
@@ -125,6 +133,28 @@ mod tests {
         let suspended = UserFields { name: None, email: None, suspended: Some(true) };
         let Some(Entry::User(user)) = suspended.apply("acme".into(), "u1", made) else { panic!("no user") };
         assert_eq!((user.id.as_str(), user.name.as_str(), user.suspended), ("u1", "Contact", true));
+    }
+
+    #[test]
+    fn who_answers_a_tenant_stays_until_it_is_said_anew() {
+        let fields = |name: Option<&str>, responder| TenantFields {
+            name: name.map(str::to_owned),
+            suspended: None,
+            responder,
+        };
+        let mut entry = None;
+        for (fields, expected) in [
+            (fields(None, Some(Answering::Builtin)), Responder::Builtin),
+            (fields(Some("Acme"), None), Responder::Builtin),
+            (fields(None, Some(Answering::External)), Responder::External),
+            (fields(None, Some(Answering::Default)), Responder::Unspecified),
+        ] {
+            let Some(Entry::Tenant(tenant)) = fields.apply("acme".into(), "acme", entry) else {
+                panic!("no tenant")
+            };
+            assert_eq!(tenant.responder(), expected);
+            entry = Some(Entry::Tenant(tenant));
+        }
     }
 
     #[test]

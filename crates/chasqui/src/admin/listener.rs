@@ -181,6 +181,7 @@ impl ListenerFields {
             entry.set_format(format.meant());
         }
         change(&mut entry.description, self.description.as_ref());
+        change(&mut entry.answers, self.answers.as_ref());
     }
 }
 
@@ -236,10 +237,11 @@ mod tests {
 
     #[test]
     fn what_is_not_given_of_a_listener_stays() {
-        let fields = |event: Vec<String>, format| ListenerFields {
+        let fields = |event: Vec<String>, format, answers| ListenerFields {
             event,
             format,
             description: None,
+            answers,
             secret: false,
             new_secret: false,
         };
@@ -247,9 +249,10 @@ mod tests {
         let mut entry = new("acme".to_owned(), "id".to_owned(), &url);
         let events =
             vec!["message.sent".to_owned(), "message.received".to_owned(), "message.sent".to_owned()];
-        fields(events, None).apply(&mut entry);
-        assert_eq!((entry.format(), entry.events.len()), (ListenerFormat::Client, 2));
-        fields(Vec::new(), Some(Format::CloudApi)).apply(&mut entry);
-        assert_eq!((entry.format(), entry.events.len()), (ListenerFormat::CloudApi, 2));
+        fields(events, None, None).apply(&mut entry);
+        assert_eq!((entry.format(), entry.events.len(), entry.answers), (ListenerFormat::Client, 2, false));
+        fields(Vec::new(), None, Some(true)).apply(&mut entry);
+        fields(Vec::new(), Some(Format::CloudApi), None).apply(&mut entry);
+        assert_eq!((entry.format(), entry.events.len(), entry.answers), (ListenerFormat::CloudApi, 2, true));
     }
 }

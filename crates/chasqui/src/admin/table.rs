@@ -26,6 +26,7 @@ fn padded(row: &[String], widths: &[usize]) -> String {
 fn cell(name: &str, value: &Value) -> String {
     match value {
         Value::Number(ms) if name.ends_with("_at_ms") => ms.as_i64().map_or_else(String::new, moment),
+        Value::Null => "-".to_owned(),
         Value::String(text) if text.is_empty() => "-".to_owned(),
         Value::String(text) => text.clone(),
         Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","),

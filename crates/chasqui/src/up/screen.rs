@@ -90,6 +90,11 @@ Try, in another terminal:
   4. The same contact gets a message on WhatsApp, and here is its phone
      curl -s http://127.0.0.1:{front}/api/whatsapp/send -H 'x-api-key: {key}' -H 'content-type: application/json' -d '{{"to":"{PHONE}","message":"buenas"}}'
      curl -s {simulator}/phones/{PHONE}/messages
+
+  5. The built-in bot answers that contact from now on. On the phone it is asked for a document: 10000001, then 1, cardio,
+     1, 1, some words, sí
+     curl -s -X PATCH http://127.0.0.1:{front}/api/conversations/{PHONE} -H 'authorization: Bearer {token}' -H 'content-type: application/json' -d '{{"ai_active":true}}'
+     curl -s {simulator}/phones/{PHONE}/messages -H 'content-type: application/json' -d '{{"text":"cita"}}'
 {open}"#,
         edges = edges.join("  "),
         nats_from = started(nats_is_ours),

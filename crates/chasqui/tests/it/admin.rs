@@ -35,6 +35,14 @@ async fn an_operator_says_who_belongs_to_a_tenant() {
     let directory = Directory::open(&bus, &[EntryKind::User, EntryKind::Agent, EntryKind::ApiKey]);
     directory.ready().await;
 
+    let made = printed(&nats, &["tenant", "put", "acme", "--responder", "builtin"]).await;
+    assert_eq!(made[0]["responder"], json!("builtin"));
+    let named = printed(&nats, &["tenant", "put", "acme", "--name", "Acme"]).await;
+    assert_eq!(named[0]["responder"], json!("builtin"), "what is not given stays");
+    printed(&nats, &["tenant", "put", "acme", "--responder", "default"]).await;
+    let (_, text, _) = admin(&nats, &["tenant", "get", "acme"]).await;
+    assert!(text.contains("responder") && text.contains(" -"), "{text}");
+
     let acme = ["--tenant", "acme"];
     let user = printed(&nats, &[&["user", "put", "u1", "--name", "Contact"][..], &acme].concat()).await;
     assert_eq!((&user[0]["id"], &user[0]["name"]), (&json!("u1"), &json!("Contact")));
@@ -117,6 +125,9 @@ async fn shc_28_an_operator_says_where_events_are_posted() {
     // Again: the same one, with its secret, and what was given changed.
     let again = printed(&nats, &["listener", "put", LISTENER, "--format", "cloud-api"]).await;
     assert_eq!((&again[0]["id"], &again[0]["secrets"]), (&json!(listener.id), &json!(1)));
+    assert_eq!(again[0]["answers"], json!(false), "it says nothing of answering");
+    let answers = printed(&nats, &["listener", "put", LISTENER, "--answers", "true"]).await;
+    assert_eq!((&answers[0]["answers"], &answers[0]["format"]), (&json!(true), &json!("cloud_api")));
     let given = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     let put = ["listener", "put", LISTENER, "--secret"];
     let (code, text, errors) = admin_with(&nats, &put, &format!("{given}\n"), KEY).await;
@@ -129,6 +140,7 @@ async fn shc_28_an_operator_says_where_events_are_posted() {
     assert_eq!([opened(&secrets[0]).as_str(), &opened(&secrets[1])], [given, secret]);
 
     let disabled = printed(&nats, &["listener", "disable", LISTENER]).await;
+    assert_eq!(disabled[0]["answers"], json!(true), "what is not given stays");
     assert_eq!(
         (&disabled[0]["disabled"], &disabled[0]["disabled_reason"]),
         (&json!(true), &json!("operator"))

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on ends")]
 
+mod bot;
 mod broker_restarts;
 mod chats_under_faults;
 mod database_away;

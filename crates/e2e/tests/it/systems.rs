@@ -3,6 +3,7 @@
 
 mod beneficiate;
 mod condorito;
+mod external_bots;
 mod konecte;
 mod shared_client;
 mod whatsapp_web;

@@ -2,6 +2,7 @@
 
 mod binary;
 mod cluster;
+mod conversation;
 mod front_door;
 mod front_end;
 mod load;

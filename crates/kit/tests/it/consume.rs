@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chasqui_kit::{
     Bus,
-    consume::{self, Cause, ConsumerSpec, Delivery},
+    consume::{self, Cause, ConsumerSpec, Delivery, Start},
 };
 use chasqui_proto::{header, stream, subject};
 use chasqui_testkit::wait_for;
@@ -20,6 +20,7 @@ fn spec() -> ConsumerSpec {
         name: NAME,
         description: "the test",
         filters: subject::persisted().to_vec(),
+        start: Start::Everything,
         ack_wait: Duration::from_secs(1),
         ack_pending_max: 100,
     }

@@ -5,6 +5,7 @@ mod graph;
 mod limits;
 mod linked;
 mod media;
+mod openai;
 mod owner;
 mod phones;
 mod receiver;

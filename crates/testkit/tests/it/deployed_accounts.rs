@@ -17,7 +17,9 @@ const SOON: Duration = Duration::from_secs(10);
 async fn deployed() -> Result<NatsServer> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/nats/accounts.conf");
     let mut extra = std::fs::read_to_string(file)?;
-    for user in ["SYSTEM", "OPERATOR", "INGEST", "EDGE", "PERSISTENCE", "WHATSAPP", "LINKED", "WEBHOOKS"] {
+    for user in
+        ["SYSTEM", "OPERATOR", "INGEST", "EDGE", "PERSISTENCE", "WHATSAPP", "LINKED", "WEBHOOKS", "BOT"]
+    {
         extra = extra.replace(&format!("$NATS_{user}_PASSWORD"), &format!("\"{}\"", user.to_lowercase()));
     }
     Ok(NatsServer::start_with(NatsOptions { extra, ..NatsOptions::default() }).await?)
@@ -149,9 +151,28 @@ async fn services_may_do_their_work() -> Result<()> {
     ] {
         webhooks.publish(told, "".into()).await?;
     }
+    let (bot, mut refused_the_bot) = connect(&nats, "bot").await?;
+    for told in [
+        "messages.out.u1.1",
+        "typing.changed.u1.1",
+        "bot.updated.u1",
+        "bot.worked.u1.bot-1",
+        "dlq.bot.messages.in.u1.1",
+        "flows.patients.find",
+        "flows.of-somebody-else.ask",
+        "persistence.chats.open",
+        "persistence.messages.list",
+        "$KV.bot.conversation.u1.1",
+        "$KV.leases.bot.status",
+    ] {
+        bot.publish(told, "".into()).await?;
+    }
+    let _works = bot.subscribe("bot.worked.*.*").await?;
+    jetstream::new(bot.clone()).get_stream("MESSAGES").await?;
     jetstream::new(linked.clone()).get_stream("MESSAGES").await?;
     jetstream::new(webhooks.clone()).get_stream("MESSAGES").await?;
     assert_eq!((refused.try_recv().ok(), refused_too.try_recv().ok()), (None, None));
+    assert_eq!(refused_the_bot.try_recv().ok(), None);
 
     let (operator, _) = connect(&nats, "operator").await?;
     let ping = operator.request("$SRV.PING.persistence", "".into()).await?;
@@ -209,6 +230,13 @@ async fn services_may_not_do_each_others_work() -> Result<()> {
     check("ingest", "sends.due.default.main.reply.1").await?;
     check("ingest", "whatsapp.owners.default.main").await?;
     check("edge", "deliveries.due.1.default.x").await?;
+    check("edge", "flows.appointments.book").await?;
+    check("bot", "messages.in.default.1").await?;
+    check("bot", "persistence.chats.close").await?;
+    check("bot", "persistence.appointments.change").await?;
+    check("bot", "persistence.directory.put").await?;
+    check("bot", "$KV.sends.x").await?;
+    check("bot", "$KV.leases.session.default.main").await?;
 
     for (user, overheard) in [
         ("edge", "_INBOX_persistence.>"),
@@ -222,6 +250,9 @@ async fn services_may_not_do_each_others_work() -> Result<()> {
         ("linked", "live.>"),
         ("webhooks", "messages.>"),
         ("whatsapp", "edge.>"),
+        ("bot", "messages.>"),
+        ("bot", "flows.>"),
+        ("persistence", "flows.of-somebody-else.ask"),
     ] {
         let (client, mut refused) = connect(&nats, user).await?;
         let _subscription = client.subscribe(overheard).await?;

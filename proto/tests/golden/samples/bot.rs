@@ -2,8 +2,8 @@
 
 use chasqui_proto::v1::{
     Appointment, AppointmentPage, BotBudget, BotConversation, BotStatus, BotWork, ChangeAppointment, Chat,
-    Draft, FlowAnswer, FlowOption, FlowRequest, FlowState, GetAppointment, Heard, ListAppointments,
-    ListenerEntry, OpenChat, Responder, SteerConversation, TenantEntry, Typing, Waiting,
+    Conversation, Draft, FlowAnswer, FlowOption, FlowRequest, FlowState, GetAppointment, Heard,
+    ListAppointments, ListenerEntry, OpenChat, Responder, SteerConversation, TenantEntry, Typing, Waiting,
     directory_entry::Entry,
 };
 
@@ -30,6 +30,7 @@ pub(crate) fn all() -> Vec<Sample> {
         sample("chat-reason", &Chat { reason: "keyword".to_owned(), ..Chat::default() }),
         sample("open-chat-reason", &OpenChat { reason: "failure".to_owned(), ..OpenChat::default() }),
         sample("steer-conversation", &steer()),
+        sample("conversation-steered", &Conversation { steered_at_ms: AT_MS, ..Conversation::default() }),
         sample("appointment-patient", &appointment()),
         sample("get-appointment", &GetAppointment { tenant: tenant(), id: ID.to_owned() }),
         sample("list-appointments", &list()),

@@ -20,6 +20,7 @@ pub(super) fn facts() -> Vec<Fact> {
         |direction| Fact::Message { message: Box::new(message(direction)), status: Status::Unspecified };
     vec![
         message(v1::Direction::In),
+        Fact::Message { message: Box::new(of_bot()), status: Status::Unspecified },
         message(v1::Direction::Out),
         Fact::Status(Box::new(status())),
         Fact::Conversation(Box::new(conversation())),
@@ -32,11 +33,12 @@ pub(super) fn facts() -> Vec<Fact> {
         Fact::Session(Box::new(session(SessionStatus::ScanQr))),
         Fact::Session(Box::new(session(SessionStatus::Connected))),
         Fact::Session(Box::new(session(SessionStatus::LoggedOut))),
-        Fact::Bot(Box::new(v1::BotStatus { state: BotState::Running.into(), ..v1::BotStatus::default() })),
+        Fact::Bot(Box::new(bot())),
         Fact::Bulk(Box::new(bulk())),
         Fact::Appointment(Box::new(appointment())),
         Fact::Payment(Box::new(payment())),
         Fact::Typing(Box::new(typing())),
+        Fact::Draft(Box::new(draft())),
         Fact::Announcement(Box::new(announcement())),
         Fact::Presence(Box::new(presence())),
         Fact::Online(Box::new(["u1".to_owned()])),
@@ -59,6 +61,26 @@ fn message(direction: v1::Direction) -> v1::Message {
         occurred_at_ms: AT_MS,
         received_at_ms: AT_MS,
         ..v1::Message::default()
+    }
+}
+
+fn of_bot() -> v1::Message {
+    let sender_type = v1::SenderType::Ai.into();
+    v1::Message { sender_type, sender_id: "bot".to_owned(), ..message(v1::Direction::Out) }
+}
+
+fn bot() -> v1::BotStatus {
+    v1::BotStatus {
+        tenant: TENANT.to_owned(),
+        state: BotState::Degraded.into(),
+        queued: 3,
+        answer_time_mean_ms: 800,
+        model: "some-model".to_owned(),
+        model_state: "failing".to_owned(),
+        answers: 4_711,
+        handoffs: 42,
+        reason: "the language model fails".to_owned(),
+        updated_at_ms: AT_MS,
     }
 }
 
@@ -100,6 +122,7 @@ fn chat() -> v1::Chat {
         status: ChatStatus::Assigned.into(),
         user_id: "u1".to_owned(),
         agent_id: "a1".to_owned(),
+        reason: "keyword".to_owned(),
         opened_at_ms: AT_MS,
         assigned_at_ms: AT_MS,
         ..v1::Chat::default()
@@ -131,13 +154,21 @@ fn bulk() -> v1::BulkProgress {
 
 fn appointment() -> v1::Appointment {
     v1::Appointment {
-        id: "1".to_owned(),
+        id: ID.to_owned(),
         tenant: TENANT.to_owned(),
         conversation: "web_u1".to_owned(),
         user_id: "u1".to_owned(),
         status: "confirmed".to_owned(),
+        city: "Bogotá".to_owned(),
+        specialty: "Cardiología".to_owned(),
+        visit_type: "control".to_owned(),
+        description: "Control anual".to_owned(),
         scheduled_at_ms: AT_MS,
-        ..v1::Appointment::default()
+        version: 2,
+        updated_at_ms: AT_MS,
+        patient_document: "12345678".to_owned(),
+        patient_name: "Contact".to_owned(),
+        created_at_ms: AT_MS,
     }
 }
 
@@ -163,6 +194,12 @@ fn typing() -> v1::Typing {
         at_ms: AT_MS,
         draft: None,
     }
+}
+
+fn draft() -> v1::Typing {
+    let draft = v1::Draft { message_id: ID.to_owned(), index: 0, delta: "Buenas".to_owned() };
+    let sender_type = v1::SenderType::Ai.into();
+    v1::Typing { user_id: "bot".to_owned(), sender_type, draft: Some(draft), ..typing() }
 }
 
 fn announcement() -> v1::Announcement {

@@ -30,6 +30,7 @@ pub(crate) fn encode(event: &Event) -> Option<String> {
         }
         Fact::Chat(chat) => Some(frame::chat_changed(chat)),
         Fact::Typing(typing) => Some(frame::typing(typing)),
+        Fact::Draft(typing) => frame::chatbot_draft(typing),
         Fact::Appointment(appointment) => Some(frame::appointment_updated(appointment)),
         Fact::Payment(payment) if payment.status == "approved" => Some(frame::payment_succeeded(payment)),
         Fact::Announcement(announcement) => frame::announcement(announcement),

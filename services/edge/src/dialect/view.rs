@@ -40,6 +40,16 @@ pub(crate) fn conversation_number(tenant: &str, token: &str) -> u64 {
     conversation_names(tenant, token).0
 }
 
+/// A chat's id, from its conversation's token. Empty when the token is none.
+pub(crate) fn chat_id(tenant: &str, conversation: &str) -> String {
+    let (tenant, token): (Result<Tenant, _>, Result<ConversationToken, _>) =
+        (tenant.parse(), conversation.parse());
+    match (tenant, token) {
+        (Ok(tenant), Ok(token)) => ConversationId::of(&tenant, &token).to_string(),
+        _ => String::new(),
+    }
+}
+
 /// A message.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MessageView<'a> {

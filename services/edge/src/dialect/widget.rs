@@ -1,6 +1,6 @@
 //! Dialect `widget`: the contact's web chat over Socket.IO.
 
-use chasqui_proto::v1::Direction;
+use chasqui_proto::v1::{self, Direction};
 use chasqui_websocket::Text;
 use serde::Serialize;
 use serde_json::json;
@@ -25,9 +25,24 @@ struct BotResponse<'a> {
     media: Option<MediaView<'a>>,
 }
 
-/// `bot-response` for every message to the contact; what the contact wrote is on its screen already.
+/// What the contact is shown of an event.
 pub(crate) fn encode(event: &Event) -> Option<String> {
-    let Fact::Message { message, .. } = &event.fact else { return None };
+    match &event.fact {
+        Fact::Message { message, .. } => bot_response(message, event.seq),
+        Fact::Draft(typing) => bot_draft(typing),
+        _ => None,
+    }
+}
+
+/// `bot-draft`: a piece of what a bot is writing, ahead of its `bot-response` with the same id.
+fn bot_draft(typing: &v1::Typing) -> Option<String> {
+    let draft = typing.draft.as_ref()?;
+    let piece = json!({ "id": draft.message_id, "index": draft.index, "delta": draft.delta });
+    Some(encode_event("bot-draft", &piece).expect("text and numbers are JSON").to_string())
+}
+
+/// `bot-response` for every message to the contact; what the contact wrote is on its screen already.
+fn bot_response(message: &v1::Message, seq: Option<u64>) -> Option<String> {
     if message.direction() != Direction::Out {
         return None;
     }
@@ -36,7 +51,7 @@ pub(crate) fn encode(event: &Event) -> Option<String> {
         sender: widget_sender(message),
         timestamp: iso(message.occurred_at_ms),
         id: &message.id,
-        seq: event.seq,
+        seq,
         media: message.media.as_ref().map(MediaView::new),
     };
     Some(encode_event("bot-response", &response).expect("text and numbers are JSON").to_string())
@@ -83,7 +98,7 @@ pub(crate) fn user_message(text: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use chasqui_proto::v1::{self, Status};
+    use chasqui_proto::v1::Status;
     use serde_json::Value;
 
     use super::*;
@@ -109,6 +124,15 @@ mod tests {
             data,
             json!({ "text": "hola", "sender": "bot", "timestamp": "2023-11-14T22:13:20.000Z", "id": "m1", "seq": 9 })
         );
+    }
+
+    #[test]
+    fn a_draft_is_shown_under_the_id_of_its_message_and_typing_is_not() {
+        let draft = v1::Draft { message_id: "m1".to_owned(), index: 0, delta: "ho".to_owned() };
+        let typing = |draft| Box::new(v1::Typing { draft, typing: true, ..v1::Typing::default() });
+        let frame = encode(&Event::of_state(Fact::Draft(typing(Some(draft))))).unwrap();
+        assert_eq!(frame, r#"42["bot-draft",{"delta":"ho","id":"m1","index":0}]"#);
+        assert_eq!(encode(&Event::of_state(Fact::Typing(typing(None)))), None);
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl Viewer {
             Fact::Message { message, status } if !event.is_step_back => {
                 Some(message_alone(message, *status, event.seq))
             }
-            Fact::Status(_) | Fact::Announcement(_) => {
+            Fact::Status(_) | Fact::Announcement(_) | Fact::Draft(_) => {
                 event.frame(Dialect::Crm).and_then(|frame| frame.as_text().cloned())
             }
             _ => None,
@@ -106,7 +106,12 @@ mod tests {
         assert!(shown["data"]["conversation"].is_null() && shown["data"]["message"].is_object());
         let status = Event::of_store("", 8, Fact::Status(Box::default()));
         assert!(Viewer::Contact.frame(&status).is_some());
+        let draft = v1::Typing { draft: Some(v1::Draft::default()), ..v1::Typing::default() };
+        assert!(Viewer::Contact.frame(&Event::of_state(Fact::Draft(Box::new(draft)))).is_some());
         for fact in [
+            Fact::Typing(Box::default()),
+            Fact::Appointment(Box::default()),
+            Fact::Bot(Box::default()),
             Fact::Conversation(Box::default()),
             Fact::Stats(Box::default()),
             Fact::Chat(Box::default()),

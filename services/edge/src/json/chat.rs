@@ -33,9 +33,6 @@ use crate::{
     typing::Typist,
 };
 
-/// The longest name of a user that a chat carries: 256 bytes, whatever the characters.
-const NAME_CHARS_MAX: usize = 64;
-
 /// A connected user or agent.
 pub(crate) struct Chat {
     seat: Seat,
@@ -219,7 +216,7 @@ impl Chat {
             tenant: identity.tenant.to_string(),
             conversation: identity.person.to_string(),
             user_id: identity.user.clone(),
-            user_name: identity.name.chars().take(NAME_CHARS_MAX).collect(),
+            user_name: speech::name_in_chat(&identity.name),
             reason: String::new(),
         };
         Ok(self.seat.edge.bus.ask(CHATS_OPEN, &question, TraceContext::root()).await?)

@@ -7,6 +7,14 @@ use serde_json::Value;
 use super::{Accepted, Attached, store, text_message, way_to, web};
 use crate::{auth::Identity, dialect::chat, error::Error};
 
+/// The longest name of a user that a chat carries: 256 bytes, whatever the characters.
+const NAME_CHARS_MAX: usize = 64;
+
+/// A user's name as its chat carries it.
+pub(crate) fn name_in_chat(name: &str) -> String {
+    name.chars().take(NAME_CHARS_MAX).collect()
+}
+
 /// A text, and the name its client gave it.
 #[derive(Debug)]
 pub(crate) struct Words {

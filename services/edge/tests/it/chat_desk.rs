@@ -8,9 +8,10 @@ use std::{
 use chasqui_kit::{Bus, TraceContext, publish::Fact, serve::Responder};
 use chasqui_proto::{
     ConversationId, ConversationToken, Tenant,
-    address::parse_address,
+    address::{parse_address, phone},
     service::{
-        CHATS_CLOSE, CHATS_GET, CHATS_LIST, CHATS_OPEN, MESSAGES_LIST, MESSAGES_UNDELIVERED, PERSISTENCE,
+        CHATS_ASSIGN, CHATS_CLOSE, CHATS_GET, CHATS_LIST, CHATS_OPEN, CONVERSATIONS_GET, CONVERSATIONS_STEER,
+        MESSAGES_LIST, MESSAGES_UNDELIVERED, PERSISTENCE,
     },
     stream, subject, v1,
 };
@@ -18,6 +19,9 @@ use prost::Message as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::world::World;
+
+/// The personality that a conversation has until it is told another one.
+pub(crate) const PERSONALITY: &str = "0d9a4a5e-0000-4000-8000-000000000007";
 
 /// Gives every chat that is opened to one agent, or to nobody.
 #[derive(Clone)]
@@ -111,6 +115,34 @@ impl Desk {
             }
         };
         responder.endpoint(CHATS_CLOSE, closed).await.unwrap();
+        let (bus, known) = (world.bus.clone(), chats.clone());
+        let assigned = move |question: v1::AssignChat, _| {
+            let (bus, key) = (bus.clone(), (question.tenant, question.chat));
+            let chat = change(&known, &key, |chat| {
+                chat.status = v1::ChatStatus::Assigned.into();
+                chat.agent_id = question.agent_id;
+            });
+            async move {
+                let chat = chat.ok_or(Refused("there is no such chat"))?;
+                Ok::<_, Refused>(tell(&bus, chat).await)
+            }
+        };
+        responder.endpoint(CHATS_ASSIGN, assigned).await.unwrap();
+        let found = |question: v1::GetConversation, _| {
+            std::future::ready(conversation(question.tenant, question.conversation))
+        };
+        responder.endpoint(CONVERSATIONS_GET, found).await.unwrap();
+        let steered = |question: v1::SteerConversation, _| {
+            let steered =
+                conversation(question.tenant, question.conversation).map(|known| v1::Conversation {
+                    ai_active: question.ai_active.unwrap_or_default(),
+                    no_ac_ai: question.no_ac_ai.unwrap_or(true),
+                    personality_id: question.personality_id.unwrap_or_else(|| PERSONALITY.to_owned()),
+                    ..known
+                });
+            std::future::ready(steered)
+        };
+        responder.endpoint(CONVERSATIONS_STEER, steered).await.unwrap();
         // It has stored nothing yet: nodes find what waits for a user in the stream.
         let waiting = |_: v1::ListUndelivered, _| async { Ok::<_, Refused>(v1::UndeliveredPage::default()) };
         responder.endpoint(MESSAGES_UNDELIVERED, waiting).await.unwrap();
@@ -143,6 +175,11 @@ impl Desk {
         self.stored.lock().unwrap().push(v1::StoredMessage { message: Some(message), status, seq });
     }
 
+    /// How many chats there are or were.
+    pub(crate) fn chats(&self) -> usize {
+        self.chats.lock().unwrap().len()
+    }
+
     /// Gives the open chat of a user to an agent, long after it was opened.
     pub(crate) async fn assign(&self, user: &str, agent: &str, agent_user: &str) {
         let chat = change(&self.chats, &("default".to_owned(), person(user).to_string()), |chat| {
@@ -153,6 +190,20 @@ impl Desk {
         });
         tell(&self.bus, chat.unwrap()).await;
     }
+}
+
+/// The only conversation that there is: of the user `u1` of the tenant `default`, who is also known by its number.
+fn conversation(tenant: String, name: String) -> Result<v1::Conversation, Refused> {
+    let token = person("u1");
+    if tenant != "default" || name != token.as_str() {
+        return Err(Refused("there is no such conversation"));
+    }
+    let contact = v1::Contact {
+        aliases: vec![phone("5491100000001"), token.alias()],
+        name: "Contact".to_owned(),
+        ..v1::Contact::default()
+    };
+    Ok(v1::Conversation { tenant, token: name, contact: Some(contact), ..v1::Conversation::default() })
 }
 
 type Chats = Mutex<HashMap<(String, String), v1::Chat>>;
@@ -181,6 +232,7 @@ fn open_chat(chats: &Chats, free: &Mutex<Option<(String, String)>>, question: &v
         agent_id,
         agent_user_id,
         version: known.version + 1,
+        reason: question.reason.clone(),
         ..v1::Chat::default()
     };
     chats.insert(key, chat.clone());

@@ -3,16 +3,19 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
 mod any_node;
+mod appointments;
 mod auth;
 mod cable;
 mod chat;
 mod chat_delivery;
 mod chat_desk;
+mod chat_flow;
 mod chat_front_end;
 mod chat_office;
 mod cluster;
 mod device;
 mod docs;
+mod drafts;
 mod drain;
 mod echo;
 mod engineio;
@@ -24,6 +27,7 @@ mod poll;
 mod presence;
 mod proxy;
 mod recovery;
+mod responder;
 mod rest;
 mod socketio;
 mod socketio_client;

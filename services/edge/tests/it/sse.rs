@@ -25,21 +25,21 @@ async fn get(node: &Node, token: &str, last_event_id: &str) -> Response {
 
 /// One event, as its lines say it.
 #[derive(Debug, Default)]
-struct Event {
-    name: String,
-    id: Option<String>,
-    frame: Value,
+pub(crate) struct Event {
+    pub(crate) name: String,
+    pub(crate) id: Option<String>,
+    pub(crate) frame: Value,
     retry: Option<u64>,
 }
 
 /// A stream read by hand.
-struct Stream {
+pub(crate) struct Stream {
     response: Response,
     read: String,
 }
 
 impl Stream {
-    async fn open(node: &Node, token: &str) -> Self {
+    pub(crate) async fn open(node: &Node, token: &str) -> Self {
         let response = get(node, token, "").await;
         assert_eq!(response.status(), StatusCode::OK);
         Self { response, read: String::new() }
@@ -59,7 +59,11 @@ impl Stream {
     }
 
     /// The next event that is not about who is online.
-    async fn event(&mut self) -> Event {
+    pub(crate) async fn event(&mut self) -> Event {
+        timeout(DEADLINE, self.any_event()).await.expect("the stream says something that is no comment")
+    }
+
+    async fn any_event(&mut self) -> Event {
         loop {
             let block = self.block().await.expect("the stream goes on");
             let mut event = Event::default();

@@ -250,6 +250,10 @@ impl Client {
 
     /// The next JSON frame; heartbeats are passed over.
     pub(crate) async fn frame(&mut self) -> Value {
+        timeout(DEADLINE, self.any_frame()).await.expect("the server says something that is no heartbeat")
+    }
+
+    async fn any_frame(&mut self) -> Value {
         loop {
             match self.next().await {
                 Message::Text(text) => {
@@ -285,6 +289,10 @@ impl Client {
 
     /// The next Socket.IO packet that is no ping; pings are answered.
     pub(crate) async fn packet(&mut self) -> String {
+        timeout(DEADLINE, self.any_packet()).await.expect("the server says something that is no ping")
+    }
+
+    async fn any_packet(&mut self) -> String {
         loop {
             match self.next().await {
                 Message::Text(text) if text.as_str() == "2" => self.say_text("3").await,

@@ -2,7 +2,7 @@
 
 use chasqui_directory::NewKey;
 use chasqui_proto::v1::{
-    AgentEntry, AgentStatus, ApiKeyEntry, EntryKind, NumberEntry, TenantEntry, UserEntry,
+    AgentEntry, AgentStatus, ApiKeyEntry, EntryKind, NumberEntry, Responder, TenantEntry, UserEntry,
     directory_entry::Entry,
 };
 use secrecy::SecretString;
@@ -30,7 +30,7 @@ pub(super) fn read(
             tenant,
             name,
             suspended: fields.flag("suspended")?,
-            ..TenantEntry::default()
+            responder: responder(&mut fields)?.into(),
         }),
         EntryKind::User => Entry::User(UserEntry {
             tenant,
@@ -94,6 +94,14 @@ fn status(fields: &mut Fields) -> Result<AgentStatus, AdminError> {
     known.ok_or_else(|| wrong("status", "must be ACTIVE or INACTIVE"))
 }
 
+/// Without one, the deployment says who answers.
+fn responder(fields: &mut Fields) -> Result<Responder, AdminError> {
+    let Some(name) = fields.text("responder")? else { return Ok(Responder::Unspecified) };
+    let is_bot = |responder: &Responder| matches!(responder, Responder::Builtin | Responder::External);
+    let known = Responder::of_name(&name).filter(is_bot);
+    known.ok_or_else(|| wrong("responder", "must be builtin, external or null"))
+}
+
 #[cfg(test)]
 mod tests {
     use chasqui_directory::shown;
@@ -127,6 +135,9 @@ mod tests {
         for number in ["-1", "1.5", "\"1\"", "4294967296"] {
             refused(EntryKind::Agent, &format!(r#"{{"chats_max":{number}}}"#), "chats_max");
         }
+        for responder in ["\"person\"", "\"\"", "true"] {
+            refused(EntryKind::Tenant, &format!(r#"{{"responder":{responder}}}"#), "responder");
+        }
         refused(EntryKind::ApiKey, r#"{"scopes":"send"}"#, "scopes");
         refused(EntryKind::ApiKey, r#"{"scopes":[1]}"#, "scopes");
         refused(EntryKind::ApiKey, r#"{"sha256":"x"}"#, "sha256");
@@ -134,8 +145,10 @@ mod tests {
 
     #[test]
     fn what_was_read_can_be_sent_back() {
-        for kind in KINDS {
-            let body = if kind == EntryKind::Tenant { "{}" } else { r#"{"id":"x1"}"# };
+        let kinds = KINDS
+            .into_iter()
+            .map(|kind| (kind, if kind == EntryKind::Tenant { "{}" } else { r#"{"id":"x1"}"# }));
+        for (kind, body) in kinds.chain([(EntryKind::Tenant, r#"{"responder":"builtin"}"#)]) {
             let Ok(entry) = read_text(kind, body) else { panic!("{kind:?}") };
             let mut back = shown(&entry);
             // The tenant is taken before, and a key that was made here has no name of its own in this test.

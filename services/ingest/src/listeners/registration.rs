@@ -22,13 +22,16 @@ pub(super) struct Wanted {
     description: Option<String>,
     secret: Option<SecretString>,
     disabled: Option<bool>,
+    answers: Option<bool>,
 }
 
 impl Wanted {
-    /// What a bot may say of itself.
+    /// What a bot may say of itself. Who registers here answers unless it says that it does not: bots of shared clients
+    /// know nothing of the question, and two that answer one contact are worse than one that misses what others answer.
     pub(super) fn of_bot(fields: &mut Fields) -> Result<Self, FieldError> {
         let secret = fields.text("secret")?.map(SecretString::from);
-        Ok(Self { secret, ..Self::read(fields)? })
+        let wanted = Self::read(fields)?;
+        Ok(Self { secret, answers: wanted.answers.or(Some(true)), ..wanted })
     }
 
     /// What an operator may change: everything but the URL, which a listener is, and secrets, which are rotated.
@@ -44,6 +47,7 @@ impl Wanted {
             events: fields.texts("events")?.map(events).transpose()?,
             format: fields.text("format")?.map(|name| format(&name)).transpose()?,
             description: fields.text("description")?.map(description).transpose()?,
+            answers: fields.optional_flag("answers")?,
             ..Self::default()
         })
     }
@@ -66,6 +70,7 @@ impl Wanted {
             format: format.into(),
             sealed_secrets: vec![seal.seal(secret)],
             description: self.description.clone().unwrap_or_default(),
+            answers: self.answers.unwrap_or_default(),
             ..bare
         })
     }
@@ -108,6 +113,9 @@ impl Wanted {
         }
         if let Some(description) = &self.description {
             listener.description.clone_from(description);
+        }
+        if let Some(answers) = self.answers {
+            listener.answers = answers;
         }
         if let Some(format) = self.format {
             listener.format = format.into();
@@ -201,6 +209,15 @@ mod tests {
         assert_eq!(plain.format(), ListenerFormat::Client);
         assert_eq!(plain.events, ["message.received"]);
         assert_eq!(listener(&json!({ "events": [] })).events, plain.events);
+    }
+
+    #[test]
+    fn shc_01_who_registers_answers_unless_it_says_that_it_does_not() {
+        assert!(listener(&json!({})).answers && listener(&json!({ "answers": null })).answers);
+        let recorder = listener(&json!({ "answers": false }));
+        assert!(!recorder.answers);
+        let again = of_bot(&json!({})).registered(&recorder, &seal()).unwrap();
+        assert!(again.unwrap().answers, "each registration says it anew");
     }
 
     #[test]

@@ -17,6 +17,9 @@ pub(crate) struct ListenerBody {
     format: Option<String>,
     /// For people, at most 256 characters.
     description: Option<String>,
+    /// It is a bot: it is told what contacts write only where no person and no other bot answers them. Default true; one
+    /// that only records says false, at each registration.
+    answers: Option<bool>,
 }
 
 /// Which listener.
@@ -72,6 +75,9 @@ pub(crate) struct ListenerChange {
     description: Option<String>,
     /// Nothing is posted to it.
     disabled: Option<bool>,
+    /// It is told what contacts write only where no person and no other bot answers them. A bot says it anew whenever it
+    /// registers.
+    answers: Option<bool>,
 }
 
 /// Another secret.

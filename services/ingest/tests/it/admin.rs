@@ -134,6 +134,31 @@ async fn an_administrator_makes_changes_and_removes() -> Result<()> {
 }
 
 #[tokio::test]
+async fn an_administrator_says_which_bot_answers_a_tenant() -> Result<()> {
+    let world = start().await?;
+    let persistence = Persistence::start(&world).await?;
+    let put = async |body: Value| {
+        answer(ask(&world, Method::PUT, "/api/admin/tenants/acme", ADMIN_KEY, &body).send().await?).await
+    };
+    for (body, expected) in [
+        (json!({ "name": "Acme", "responder": "builtin" }), json!("builtin")),
+        (json!({ "responder": "external" }), json!("external")),
+        (json!({ "responder": null }), Value::Null),
+        (json!({}), Value::Null),
+    ] {
+        let (code, told) = put(body.clone()).await?;
+        assert_eq!((code, &told["tenant"]["responder"]), (200, &expected), "{body}: {told}");
+        let get = ask(&world, Method::GET, "/api/admin/tenants/acme", ADMIN_KEY, &Value::Null);
+        assert_eq!(answer(get.send().await?).await?, (200, told), "as it was stored");
+    }
+    let (code, told) = put(json!({ "responder": "person" })).await?;
+    let expected = json!("responder: must be builtin, external or null");
+    assert_eq!((code, &told["message"]), (400, &expected), "{told}");
+    persistence.stop().await;
+    world.stop().await
+}
+
+#[tokio::test]
 async fn a_tenants_administrator_sees_its_tenant_and_no_other() -> Result<()> {
     let world = start().await?;
     let persistence = Persistence::start(&world).await?;

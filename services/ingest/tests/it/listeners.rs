@@ -112,6 +112,27 @@ async fn shc_21_who_registers_again_changes_only_what_it_says_anew() -> Result<(
 }
 
 #[tokio::test]
+async fn shc_01_shc_13_who_registers_answers_unless_it_says_that_it_only_records() -> Result<()> {
+    let (world, persistence) = start().await?;
+    for (body, answers) in [
+        (json!({ "url": URL }), true),
+        (json!({ "url": URL, "answers": false }), false),
+        (json!({ "url": URL, "answers": false, "format": "chasqui" }), false),
+        // What a bot does not say it has never heard of: it answers.
+        (json!({ "url": URL }), true),
+    ] {
+        let (code, told) = answer(register(&world, &body).send().await?).await?;
+        assert_eq!((code, &told["listener"]["answers"]), (200, &json!(answers)), "{told}");
+        assert_eq!(only(&persistence).answers, answers, "{body}");
+        let known = format!("{LISTENERS}/{}", only(&persistence).id);
+        let (_, told) = answer(ask(&world, Method::GET, &known, &Value::Null).send().await?).await?;
+        assert_eq!(told["listener"]["answers"], json!(answers), "{told}");
+    }
+    persistence.stop().await;
+    world.stop().await
+}
+
+#[tokio::test]
 async fn a_bot_may_bring_its_own_secret_and_change_it() -> Result<()> {
     let (world, persistence) = start().await?;
     let secret = |byte: &str| format!("whsec_{}", byte.repeat(32));
@@ -287,6 +308,7 @@ async fn what_is_wrong_with_a_listener_is_named() -> Result<()> {
         (json!({ "url": URL, "format": "" }), "format"),
         (json!({ "url": URL, "secret": "" }), "secret"),
         (json!({ "url": URL, "description": "x".repeat(257) }), "description"),
+        (json!({ "url": URL, "answers": "yes" }), "answers"),
     ] {
         let (code, told) = answer(register(&world, &body).send().await?).await?;
         assert_eq!(code, 400, "{body}: {told}");

@@ -1,6 +1,7 @@
 //! The service over a private nats-server: the test plays WhatsApp, the bot and the edge.
 
 mod admin;
+mod answering;
 mod bot_reply;
 mod cloud_door;
 mod directory;

@@ -157,11 +157,19 @@ async fn shc_28_an_operator_changes_disables_and_removes_a_listener() -> Result<
         (&told["listener"]["disabled"], &told["listener"]["disabled_reason"]),
         (&json!(false), &json!(""))
     );
-    assert_eq!(only(&persistence).events, ["message.status"], "what is left out stays");
+    let stored = only(&persistence);
+    assert_eq!(
+        (stored.events.as_slice(), stored.answers),
+        (&["message.status".to_owned()][..], true),
+        "what is left out stays"
+    );
+    let (_, told) = change(json!({ "answers": false })).await?;
+    assert_eq!((&told["listener"]["answers"], only(&persistence).answers), (&json!(false), false), "{told}");
     for (body, field) in [
         (json!({ "url": "https://other.example.org/" }), "url"),
         (json!({ "secret": "whsec_" }), "secret"),
         (json!({ "disabled": "yes" }), "disabled"),
+        (json!({ "answers": "yes" }), "answers"),
         (json!({ "events": ["x"] }), "events"),
         (json!([]), "body"),
     ] {

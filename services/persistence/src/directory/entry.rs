@@ -5,8 +5,8 @@ use chasqui_proto::{
     Tenant,
     address::ADDRESS_LENGTH_MAX,
     v1::{
-        AgentEntry, AgentStatus, ApiKeyEntry, DirectoryEntry, EntryKind, NumberEntry, UserEntry,
-        directory_entry::Entry,
+        AgentEntry, AgentStatus, ApiKeyEntry, DirectoryEntry, EntryKind, NumberEntry, Responder, TenantEntry,
+        UserEntry, directory_entry::Entry,
     },
 };
 
@@ -38,7 +38,7 @@ pub(crate) fn check(entry: Option<DirectoryEntry>) -> Result<Valid, Error> {
     let entry = entry.and_then(|entry| entry.entry).ok_or_else(|| invalid("entry", KINDS.to_owned()))?;
     let tenant = tenant_name(name_of(&entry).0)?;
     match &entry {
-        Entry::Tenant(entry) => text("name", &entry.name, NAME_LENGTH_MAX)?,
+        Entry::Tenant(entry) => check_tenant(entry)?,
         Entry::User(user) => check_user(user)?,
         Entry::Agent(agent) => check_agent(agent)?,
         Entry::ApiKey(api_key) => check_api_key(api_key)?,
@@ -94,6 +94,14 @@ pub(crate) fn replicated(entry: Entry) -> DirectoryEntry {
 /// The name of a tenant.
 pub(crate) fn tenant_name(name: &str) -> Result<Tenant, Error> {
     name.parse().map_err(|error| invalid("tenant", format!("{error}")))
+}
+
+fn check_tenant(entry: &TenantEntry) -> Result<(), Error> {
+    text("name", &entry.name, NAME_LENGTH_MAX)?;
+    match Responder::try_from(entry.responder) {
+        Ok(Responder::Unspecified | Responder::Builtin | Responder::External) => Ok(()),
+        _ => Err(invalid("responder", "must be builtin or external, or absent".to_owned())),
+    }
 }
 
 fn check_user(user: &UserEntry) -> Result<(), Error> {

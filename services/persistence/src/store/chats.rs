@@ -1,11 +1,10 @@
 //! Rows of `chats`.
 
 use chasqui_proto::v1::{self, ChatStatus};
-use sqlx::{PgConnection, PgExecutor, PgPool};
+use sqlx::{PgConnection, PgExecutor};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::conversations;
 use crate::{
     fact::{self, Place},
     word,
@@ -21,7 +20,7 @@ macro_rules! chat_query {
             $before,
             " c.id, c.position, c.tenant, c.conversation_id, c.conversation_token, c.episode, c.status, c.user_id,
               c.user_name, c.agent_id, c.agent_user_id, c.opened_at, c.assigned_at, c.closed_at, c.closed_by,
-              c.version, c.updated_at ",
+              c.reason, c.version, c.updated_at ",
             $after
         )
     };
@@ -46,6 +45,7 @@ pub(crate) struct Row {
     assigned_at: Option<OffsetDateTime>,
     closed_at: Option<OffsetDateTime>,
     closed_by: Option<String>,
+    reason: String,
     pub(crate) version: i64,
     updated_at: OffsetDateTime,
 }
@@ -53,6 +53,11 @@ pub(crate) struct Row {
 impl Row {
     pub(crate) fn is_open(&self) -> bool {
         word::read_chat_status(&self.status) != ChatStatus::Closed
+    }
+
+    /// Whether nobody has said yet why people have it, and somebody does now.
+    pub(crate) fn lacks(&self, reason: &str) -> bool {
+        self.reason.is_empty() && !reason.is_empty()
     }
 
     /// The chat as others see it.
@@ -75,7 +80,7 @@ impl Row {
             closed_by: self.closed_by.unwrap_or_default(),
             version: u64::try_from(self.version).unwrap_or_default(),
             updated_at_ms: fact::milliseconds(self.updated_at),
-            ..v1::Chat::default()
+            reason: self.reason,
         }
     }
 }
@@ -89,19 +94,6 @@ pub(crate) async fn lock(connection: &mut PgConnection, tenant: &str) -> sqlx::R
         .execute(&mut *connection)
         .await?;
     sqlx::query_scalar("select clock_timestamp()").fetch_one(connection).await
-}
-
-/// Makes the conversation of a contact who never wrote.
-pub(crate) async fn ensure_conversation(pool: &PgPool, place: &Place) -> sqlx::Result<()> {
-    conversations::ensure(&mut *pool.acquire().await?, &[place]).await
-}
-
-/// The token of a conversation.
-pub(crate) async fn conversation_token(pool: &PgPool, conversation: Uuid) -> sqlx::Result<String> {
-    sqlx::query_scalar("select token from conversations where id = $1")
-        .bind(conversation)
-        .fetch_one(pool)
-        .await
 }
 
 /// The newest episode of a conversation.
@@ -145,11 +137,12 @@ pub(crate) async fn page(
     query.fetch_all(executor).await
 }
 
-/// Who opens a chat.
+/// Who opens a chat, and why.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Opener<'a> {
     pub(crate) user_id: &'a str,
     pub(crate) user_name: &'a str,
+    pub(crate) reason: &'a str,
 }
 
 /// Begins an episode after `before`, the conversation's newest.
@@ -162,8 +155,8 @@ pub(crate) async fn insert(
 ) -> sqlx::Result<()> {
     sqlx::query(
         "insert into chats (id, tenant, conversation_id, conversation_token, episode, user_id, user_name, opened_at,
-                            waiting_since, version, updated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $8)",
+                            waiting_since, version, updated_at, reason)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $8, $10)",
     )
     .bind(Uuid::now_v7())
     .bind(place.tenant.as_str())
@@ -174,8 +167,25 @@ pub(crate) async fn insert(
     .bind(opener.user_name)
     .bind(now)
     .bind(before.map_or(0, |before| before.version) + 1)
+    .bind(opener.reason)
     .execute(connection)
     .await?;
+    Ok(())
+}
+
+/// Says why people have an episode.
+pub(crate) async fn give_reason(
+    connection: &mut PgConnection,
+    chat: Uuid,
+    reason: &str,
+    now: OffsetDateTime,
+) -> sqlx::Result<()> {
+    sqlx::query("update chats set reason = $2, version = version + 1, updated_at = $3 where id = $1")
+        .bind(chat)
+        .bind(reason)
+        .bind(now)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 

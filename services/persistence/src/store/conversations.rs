@@ -14,7 +14,7 @@ use crate::{
 
 /// Makes the conversations that do not exist yet. `places` are in order, so that two replicas that make the same ones
 /// wait for each other and never in a circle.
-pub(super) async fn ensure(connection: &mut PgConnection, places: &[&Place]) -> sqlx::Result<()> {
+pub(crate) async fn ensure(connection: &mut PgConnection, places: &[&Place]) -> sqlx::Result<()> {
     let ids: Vec<Uuid> = places.iter().map(|place| place.id).collect();
     let tenants: Vec<&str> = places.iter().map(|place| place.tenant.as_str()).collect();
     let tokens: Vec<&str> = places.iter().map(|place| place.token.as_str()).collect();
@@ -103,6 +103,48 @@ pub(super) async fn update(connection: &mut PgConnection, rows: &[&Conversation]
     .bind(column!(awaiting_seq))
     .bind(column!(awaiting_reply_since))
     .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The name in subjects.
+pub(crate) async fn token(pool: &PgPool, id: Uuid) -> sqlx::Result<String> {
+    sqlx::query_scalar("select token from conversations where id = $1").bind(id).fetch_one(pool).await
+}
+
+/// How the bot behaves in a conversation; what is absent stays as it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Steering {
+    pub(crate) ai_active: Option<bool>,
+    pub(crate) no_ac_ai: Option<bool>,
+    /// The nil UUID takes the personality away.
+    pub(crate) personality_id: Option<Uuid>,
+}
+
+/// Stores how the bot behaves. A conversation that is listed nowhere has no state and is left alone.
+pub(crate) async fn steer(pool: &PgPool, id: Uuid, steering: Steering) -> sqlx::Result<()> {
+    sqlx::query(
+        "update conversations c set
+            ai_active = u.ai_active, no_ac_ai = u.no_ac_ai, personality_id = u.personality_id,
+            steered_at = case
+                when (c.ai_active, c.no_ac_ai) = (u.ai_active, u.no_ac_ai) then c.steered_at else now()
+            end,
+            version = c.version + 1, updated_at = now()
+         from (
+            select id, coalesce($2, ai_active) as ai_active, coalesce($3, no_ac_ai) as no_ac_ai,
+                   nullif(coalesce($4, personality_id), $5) as personality_id
+            from conversations where id = $1 and last_seq > 0 for no key update
+         ) u
+         where c.id = u.id
+           and (c.ai_active, c.no_ac_ai, c.personality_id)
+               is distinct from (u.ai_active, u.no_ac_ai, u.personality_id)",
+    )
+    .bind(id)
+    .bind(steering.ai_active)
+    .bind(steering.no_ac_ai)
+    .bind(steering.personality_id)
+    .bind(Uuid::nil())
+    .execute(pool)
     .await?;
     Ok(())
 }

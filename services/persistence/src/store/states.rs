@@ -14,7 +14,7 @@ macro_rules! state_query {
             "select c.id, c.tenant, c.token, c.number, c.contact_name, c.contact_username, c.contact_photo_url,
                     c.channel_kind, c.channel_id, c.channel_number, c.channel_account_id, c.unread_count,
                     c.last_message_at, c.last_seq, c.started_at, c.ai_active, c.personality_id, c.no_ac_ai, c.version,
-                    c.updated_at, m.event as last_event, m.status_rank as last_status_rank,
+                    c.updated_at, c.steered_at, m.event as last_event, m.status_rank as last_status_rank,
                     array(select a.alias from contact_aliases a
                           where a.tenant = c.tenant and a.conversation_token = c.token order by a.alias) as aliases
              from conversations c
@@ -124,6 +124,7 @@ fn read(row: &PgRow) -> Result<State, Error> {
         no_ac_ai: row.try_get("no_ac_ai")?,
         version: u64::try_from(row.try_get::<i64, _>("version")?).unwrap_or_default(),
         updated_at_ms: moment("updated_at")?,
+        steered_at_ms: moment("steered_at")?,
     };
     Ok(State { conversation, last_seq: row.try_get("last_seq")? })
 }

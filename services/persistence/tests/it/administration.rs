@@ -11,7 +11,7 @@ use chasqui_proto::{
     stream::DIRECTORY_BUCKET,
     v1::{
         AgentEntry, AgentStatus, ApiKeyEntry, DirectoryEntry, EntryKind, GetEntry, ListEntries,
-        ListenerEntry, ListenerFormat, NumberEntry, PutEntry, RemoveEntry, TenantEntry, UserEntry,
+        ListenerEntry, ListenerFormat, NumberEntry, PutEntry, RemoveEntry, Responder, TenantEntry, UserEntry,
         directory_entry::Entry,
     },
 };
@@ -106,11 +106,16 @@ async fn what_is_put_is_told_and_what_is_removed_is_gone() -> Result<()> {
     assert_eq!(world.put(Entry::User(named.clone())).await?, Entry::User(named.clone()));
     world.put(Entry::Agent(agent("a1", "u1"))).await?;
     world.put(Entry::Number(number("acme"))).await?;
-    let tenant =
-        TenantEntry { tenant: "acme".into(), name: "Acme".into(), suspended: true, ..TenantEntry::default() };
+    let tenant = TenantEntry {
+        tenant: "acme".into(),
+        name: "Acme".into(),
+        suspended: true,
+        responder: Responder::Builtin.into(),
+    };
     world.put(Entry::Tenant(tenant.clone())).await?;
     let told = world.told().await;
     assert_eq!(told.len(), 4);
+    assert!(told.values().any(|entry| *entry == Entry::Tenant(tenant.clone())), "who answers is told too");
     assert_eq!(told["user.acme.web_u1"], Entry::User(named));
     assert_eq!(told["agent.acme.web_u1"], Entry::Agent(agent("a1", "u1")));
     assert_eq!(told["number.102290129340398"], Entry::Number(number("acme")));
@@ -139,6 +144,10 @@ async fn what_contradicts_is_refused_by_name() -> Result<()> {
     };
     check(Entry::Agent(agent("a1", "nobody")), Code::InvalidInput, "user_id").await;
     check(Entry::User(user("")), Code::InvalidInput, "id").await;
+    for responder in [Responder::Person.into(), 9] {
+        let tenant = TenantEntry { tenant: "acme".into(), responder, ..TenantEntry::default() };
+        check(Entry::Tenant(tenant), Code::InvalidInput, "responder").await;
+    }
     world.put(Entry::User(user("5491100000001"))).await?;
     check(Entry::User(user("+54 911 0000-0001")), Code::Conflict, "id").await;
     world.put(Entry::Agent(agent("a1", "5491100000001"))).await?;
@@ -209,10 +218,11 @@ async fn shc_21_a_listener_that_is_put_again_stays_the_one_it_was() -> Result<()
     assert_eq!(unstamped, listener("acme"));
     replica.stop().await;
     let replica = world.replica().await?;
-    let failing = ListenerEntry { disabled: true, disabled_reason: "gone".into(), ..listener("acme") };
+    let failing =
+        ListenerEntry { disabled: true, disabled_reason: "gone".into(), answers: true, ..listener("acme") };
     let second = put(ListenerEntry { created_at_ms: 7, ..failing }).await;
     assert_eq!((second.created_at_ms, &second.id), (first.created_at_ms, &first.id));
-    assert!(second.disabled && second.updated_at_ms > first.updated_at_ms);
+    assert!(second.disabled && second.answers && second.updated_at_ms > first.updated_at_ms);
     // The same URL of another tenant is another listener.
     let other = put(listener("other")).await;
     assert_ne!(other.id, first.id);

@@ -116,6 +116,35 @@ async fn a_chat_is_seen_in_its_tenant_only_and_bad_requests_say_what_is_wrong() 
     Ok(())
 }
 
+#[tokio::test]
+async fn a_chat_says_why_people_have_it_and_the_first_reason_stays() -> Result<()> {
+    let Office { world, replica } = Office::open().await?;
+    let opening = |number: u32, reason: &str| v1::OpenChat {
+        tenant: "default".to_owned(),
+        conversation: format!("web_u{number}"),
+        reason: reason.to_owned(),
+        ..v1::OpenChat::default()
+    };
+    let ask = async |question| world.ask(service::CHATS_OPEN, question).await;
+    let opened = ask(opening(1, "keyword")).await?;
+    assert_eq!(opened.reason, "keyword");
+    told(&world, &opened).await;
+    assert_eq!(ask(opening(1, "failure")).await?, opened, "the first reason stays");
+    assert_eq!(close(&world, &opened).await?.reason, "keyword", "in every state");
+    let again = ask(opening(1, "")).await?;
+    assert_eq!((again.episode, again.reason.as_str()), (2, ""), "another episode, another reason");
+    // The contact wrote first, and the bot gave it to people a moment later.
+    let explained = ask(opening(1, "flow")).await?;
+    assert_eq!((explained.reason.as_str(), explained.version), ("flow", again.version + 1));
+    assert_eq!(explained.episode, 2);
+    told(&world, &explained).await;
+    let (code, message) = refusal(ask(opening(2, &"x".repeat(65))).await);
+    assert_eq!(code, Code::InvalidInput);
+    assert_eq!(message, "reason: must have at most 64 bytes");
+    replica.stop().await;
+    Ok(())
+}
+
 /// Only opening opens: WhatsApp messages have no chat, and a closed one stays closed while its contact writes.
 #[tokio::test]
 async fn a_message_opens_no_chat() -> Result<()> {

@@ -1,8 +1,10 @@
 //! Persistence as others see it: the test is everyone else on a private broker, over a private database.
 
 mod administration;
+mod appointments;
 mod bad_day;
 mod chats;
+mod clinic;
 mod conversation;
 mod deliveries;
 mod directory;
@@ -11,6 +13,8 @@ mod office;
 mod presence;
 mod query;
 mod queue;
+mod register;
 mod replica;
 mod status;
+mod steering;
 mod world;

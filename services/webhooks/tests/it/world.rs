@@ -14,7 +14,7 @@ use chasqui_proto::{
     subject::{self, NodeToken},
     v1::{
         Channel, ChannelKind, Contact, DeliveryAttempt, Direction, DirectoryEntry, ListenerEntry,
-        ListenerState, Message, MessageType, PutEntry, directory_entry::Entry,
+        ListenerState, Message, MessageType, PutEntry, Responder, TenantEntry, directory_entry::Entry,
     },
 };
 use chasqui_testkit::{NatsServer, wait_for};
@@ -114,6 +114,16 @@ impl World {
 
     pub(crate) async fn put(&self, listener: ListenerEntry) -> Result<()> {
         put(&self.bus, listener).await
+    }
+
+    /// Which bot answers the tenant's contacts.
+    pub(crate) async fn tenant_is(&self, responder: Responder) -> Result<()> {
+        let (tenant, store) = (tenant(), self.bus.jetstream().get_key_value(stream::DIRECTORY_BUCKET).await?);
+        let (key, tenant) = (stream::tenant_key(&tenant), tenant.to_string());
+        let entry = TenantEntry { tenant, responder: responder.into(), ..TenantEntry::default() };
+        let entry = DirectoryEntry { entry: Some(Entry::Tenant(entry)) };
+        store.put(key, entry.encode_to_vec().into()).await?;
+        Ok(())
     }
 
     /// A listener as the directory has it.
@@ -224,7 +234,7 @@ pub(crate) fn message(contact: &str, text: &str) -> Message {
 }
 
 /// The process's only recorder: a second one would show nothing.
-fn metrics() -> Metrics {
+pub(crate) fn metrics() -> Metrics {
     static METRICS: std::sync::OnceLock<Metrics> = std::sync::OnceLock::new();
     METRICS.get_or_init(Metrics::install).clone()
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chasqui_kit::{
     Bus, Coded, Disposition, TraceContext,
-    consume::{self, ConsumeError, ConsumerSpec, Delivery},
+    consume::{self, ConsumeError, ConsumerSpec, Delivery, Start},
 };
 use chasqui_media::{FileId, MediaStore};
 use chasqui_proto::{
@@ -53,6 +53,7 @@ fn spec() -> ConsumerSpec {
         name: stream::WHATSAPP_MEDIA_CONSUMER,
         description: "Brings files of contacts' messages into the media store",
         filters: vec![subject::messages_in_of_all()],
+        start: Start::Everything,
         ack_wait: ACK_WAIT,
         ack_pending_max: ACK_PENDING_MAX,
     }

@@ -21,8 +21,11 @@ const FAR_FUTURE: u64 = 4_000_000_000;
 const FIRST_PORT: u16 = 10_000;
 const PORTS_A_RUN: u16 = 100;
 
-/// Two ingests, two persistences and three edges over a broker and a database of their own. A connected one also has two
-/// whatsapps, two webhooks, and the world outside.
+/// How many replicas the bot has.
+const BOTS: usize = 3;
+
+/// Two ingests, two persistences and three edges over a broker and a database of their own. An answering one also has three
+/// bots; a connected one these, two whatsapps, two webhooks, and the world outside.
 pub(crate) struct Cluster {
     pub(crate) nats: NatsServer,
     pub(crate) ingests: Vec<Process>,
@@ -32,6 +35,8 @@ pub(crate) struct Cluster {
     pub(crate) whatsapps: Vec<Process>,
     /// None where it is not connected.
     pub(crate) webhooks: Vec<Process>,
+    /// None where it is neither connected nor answering.
+    pub(crate) bots: Vec<Process>,
     /// The simulator: it plays WhatsApp and its phones. It runs where the cluster is connected.
     pub(crate) outside: Process,
     /// A member of staff's.
@@ -40,6 +45,25 @@ pub(crate) struct Cluster {
     postgres: Option<Postgres>,
     environment: Vec<(String, String)>,
     logs: PathBuf,
+}
+
+/// What a cluster has beside the front doors and the database.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    Core,
+    Answering,
+    Connected,
+}
+
+impl Extent {
+    /// So many where it is connected.
+    fn connected(self, count: usize) -> usize {
+        if self == Self::Connected { count } else { 0 }
+    }
+
+    fn bots(self) -> usize {
+        if self == Self::Core { 0 } else { BOTS }
+    }
 }
 
 /// The cluster of the stories that break nothing.
@@ -57,7 +81,7 @@ impl Cluster {
     /// The cluster of the stories that break nothing, started by the first one.
     pub(crate) async fn shared() -> Shared {
         static SHARED: OnceCell<Cluster> = OnceCell::const_new();
-        Shared(SHARED.get_or_init(|| Cluster::start("shared", None, &[], true)).await)
+        Shared(SHARED.get_or_init(|| Cluster::start("shared", None, &[], Extent::Connected)).await)
     }
 
     /// A cluster of its own for `story`.
@@ -68,27 +92,33 @@ impl Cluster {
     /// A cluster of its own for `story`, with settings of its own, named as in the environment.
     pub(crate) async fn breakable_with(story: &str, settings: &[(&str, &str)]) -> Breakable {
         let turn = TURN.lock().await;
-        Breakable { cluster: Self::start(story, None, settings, false).await, _turn: turn }
+        Breakable { cluster: Self::start(story, None, settings, Extent::Core).await, _turn: turn }
+    }
+
+    /// A cluster of its own for `story`, whose bot answers whoever writes.
+    pub(crate) async fn answering(story: &str) -> Breakable {
+        let (turn, settings) = (TURN.lock().await, [("DEFAULT_RESPONDER", "builtin")]);
+        Breakable { cluster: Self::start(story, None, &settings, Extent::Answering).await, _turn: turn }
     }
 
     /// A cluster of its own for `story`, connected to WhatsApp and listeners.
     pub(crate) async fn connected(story: &str, settings: &[(&str, &str)]) -> Breakable {
         let turn = TURN.lock().await;
-        Breakable { cluster: Self::start(story, None, settings, true).await, _turn: turn }
+        Breakable { cluster: Self::start(story, None, settings, Extent::Connected).await, _turn: turn }
     }
 
     /// A cluster of its own whose database server can be stopped.
     pub(crate) async fn with_breakable_database(story: &str) -> Breakable {
         let turn = TURN.lock().await;
         let postgres = Postgres::temporary().await.unwrap();
-        Breakable { cluster: Self::start(story, Some(postgres), &[], false).await, _turn: turn }
+        Breakable { cluster: Self::start(story, Some(postgres), &[], Extent::Core).await, _turn: turn }
     }
 
     async fn start(
         name: &str,
         postgres: Option<Postgres>,
         settings: &[(&str, &str)],
-        is_connected: bool,
+        extent: Extent,
     ) -> Self {
         let (binary, nats) = (chasqui().await, NatsServer::start().await.unwrap());
         let database = match &postgres {
@@ -116,8 +146,9 @@ impl Cluster {
             ingests: vec![first, second],
             persistences: several("persistence", 2),
             edges: several("edge", 3),
-            whatsapps: several("whatsapp", if is_connected { 2 } else { 0 }),
-            webhooks: several("webhooks", if is_connected { 2 } else { 0 }),
+            whatsapps: several("whatsapp", extent.connected(2)),
+            webhooks: several("webhooks", extent.connected(2)),
+            bots: several("bot", extent.bots()),
             outside: Process::new(binary, ("simulator", 0), outside, &environment, &logs),
             token: String::new(),
             postgres,
@@ -126,7 +157,7 @@ impl Cluster {
         };
         cluster.tool(&["migrate"]).await;
         cluster.token = cluster.tool(&["token", "--user", "agent-1", "--staff"]).await;
-        if is_connected {
+        if extent == Extent::Connected {
             cluster.outside.start().await;
         }
         for process in cluster.processes() {
@@ -188,7 +219,7 @@ impl Cluster {
 
     fn processes(&self) -> impl Iterator<Item = &Process> {
         let inside = self.ingests.iter().chain(&self.persistences).chain(&self.edges);
-        inside.chain(&self.whatsapps).chain(&self.webhooks)
+        inside.chain(&self.whatsapps).chain(&self.webhooks).chain(&self.bots)
     }
 
     fn show_logs_of_a_failure(&self) {
@@ -254,6 +285,7 @@ fn environment(nats: &NatsServer, database: &str, outside: u16, directory: &Path
         ("WHATSAPP_APP_SECRET", APP_SECRET),
         ("WHATSAPP_VERIFY_TOKEN", "verify-token"),
         ("DEFAULT_TENANT", "default"),
+        ("CHASQUI__PERSISTENCE__SEED", "true"),
         ("RUST_LOG", "info"),
         ("CHASQUI__HTTP__HOST", "127.0.0.1"),
         ("CHASQUI__EDGE__WIDGET_ANONYMOUS", "true"),

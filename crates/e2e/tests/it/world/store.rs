@@ -21,6 +21,11 @@ impl Cluster {
         messages
     }
 
+    /// Every appointment, the newest first.
+    pub(crate) async fn appointments(&self, edge: usize) -> Vec<Value> {
+        self.pages(edge, "/api/appointments", "appointments").await
+    }
+
     /// Waits until so many messages of a conversation are stored; all of them, the oldest first.
     pub(crate) async fn stored(&self, edge: usize, conversation: &str, count: usize) -> Vec<Value> {
         wait_for(DEADLINE, &format!("{count} messages of {conversation} are stored"), async || {

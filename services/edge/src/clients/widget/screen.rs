@@ -42,9 +42,12 @@ impl Member for Screen {
 
     fn deliver(&self, event: &Arc<Event>) {
         let Some(frame) = event.frame(Dialect::Widget) else { return };
-        let (Fact::Message { message, .. }, Some(greeting)) = (&event.fact, self.greeting.get()) else {
+        let Fact::Message { message, .. } = &event.fact else {
+            // A draft has no place that a client could come back to.
+            let _ = self.outbox.push(frame.clone(), event.delivery());
             return;
         };
+        let Some(greeting) = self.greeting.get() else { return };
         let frame = match (event.seq, frame.as_text()) {
             (Some(seq), Some(text)) => {
                 with_offset(text, &Cursor { epoch: greeting.epoch.clone(), seq }.to_string()).into()

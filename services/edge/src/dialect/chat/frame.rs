@@ -1,7 +1,7 @@
 //! What a client of this dialect is shown.
 
 use chasqui_proto::{
-    ConversationId, ConversationToken, Tenant,
+    ConversationToken,
     v1::{self, ChatStatus, Direction, MessageType, SenderType, Status},
 };
 use chasqui_websocket::Text;
@@ -10,7 +10,10 @@ use serde_json::{Map, Value, json};
 
 use super::is_from_bot;
 use crate::{
-    dialect::view::{MediaView, iso, iso_unless_zero},
+    dialect::{
+        appointment::AppointmentView,
+        view::{MediaView, chat_id, iso, iso_unless_zero},
+    },
     feed::Greeting,
 };
 
@@ -19,16 +22,6 @@ const BOT: &str = "bot";
 
 fn text(frame: &impl Serialize) -> String {
     serde_json::to_string(frame).expect("frames have no maps with keys that are not text")
-}
-
-/// A chat's id, from its conversation's token. Empty when the token is none.
-fn chat_id(tenant: &str, conversation: &str) -> String {
-    let (tenant, token): (Result<Tenant, _>, Result<ConversationToken, _>) =
-        (tenant.parse(), conversation.parse());
-    match (tenant, token) {
-        (Ok(tenant), Ok(token)) => ConversationId::of(&tenant, &token).to_string(),
-        _ => String::new(),
-    }
 }
 
 /// The contact's id as its front end knows it.
@@ -147,6 +140,7 @@ struct ChatView<'a> {
     assigned_at: Option<String>,
     closed_at: Option<String>,
     closed_by: Option<&'a str>,
+    reason: Option<&'a str>,
 }
 
 impl<'a> ChatView<'a> {
@@ -164,6 +158,7 @@ impl<'a> ChatView<'a> {
             assigned_at: iso_unless_zero(chat.assigned_at_ms),
             closed_at: iso_unless_zero(chat.closed_at_ms),
             closed_by: given(&chat.closed_by),
+            reason: given(&chat.reason),
         }
     }
 }
@@ -180,11 +175,24 @@ pub(super) fn chat_changed(chat: &v1::Chat) -> String {
 
 /// BEN-28, BEN-29
 pub(super) fn typing(typing: &v1::Typing) -> String {
+    let user_id = if typing.user_id.is_empty() { BOT } else { &typing.user_id };
     text(&json!({
         "event": if typing.typing { "typing" } else { "stop_typing" },
         "chat_id": chat_id(&typing.tenant, &typing.conversation),
-        "user_id": typing.user_id,
+        "user_id": user_id,
     }))
+}
+
+/// A piece of what a bot is writing, ahead of its `chatbot_message`.
+pub(super) fn chatbot_draft(typing: &v1::Typing) -> Option<String> {
+    let draft = typing.draft.as_ref()?;
+    Some(text(&json!({
+        "event": "chatbot_draft",
+        "message_id": draft.message_id,
+        "chat_id": chat_id(&typing.tenant, &typing.conversation),
+        "index": draft.index,
+        "delta": draft.delta,
+    })))
 }
 
 /// BEN-13, BEN-14
@@ -195,20 +203,7 @@ pub(super) fn presence(presence: &v1::Presence) -> String {
 
 /// BEN-41
 pub(super) fn appointment_updated(appointment: &v1::Appointment) -> String {
-    text(&json!({
-        "event": "appointment_updated",
-        "appointment": {
-            "id": appointment.id,
-            "user_id": appointment.user_id,
-            "status": appointment.status,
-            "city": appointment.city,
-            "specialty": appointment.specialty,
-            "visit_type": appointment.visit_type,
-            "description": appointment.description,
-            "scheduled_at": iso_unless_zero(appointment.scheduled_at_ms),
-            "updated_at": iso_unless_zero(appointment.updated_at_ms),
-        },
-    }))
+    text(&json!({ "event": "appointment_updated", "appointment": AppointmentView::new(appointment) }))
 }
 
 /// BEN-43

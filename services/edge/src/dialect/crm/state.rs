@@ -3,6 +3,7 @@
 use chasqui_proto::v1::{self, CampaignStatus, SessionStatus};
 use serde::Serialize;
 use serde_json::{Value, json, value::RawValue};
+use utoipa::ToSchema;
 
 use crate::dialect::view::{conversation_names, conversation_number, iso_unless_zero};
 
@@ -17,6 +18,11 @@ pub(super) struct BotView<'a> {
     queued: u32,
     answer_time_mean_ms: u64,
     model: Option<&'a str>,
+    /// `ok`, `failing`, `over_budget`.
+    model_state: Option<&'a str>,
+    /// Since the bot was first started.
+    answers: u64,
+    handoffs: u64,
     reason: Option<&'a str>,
     updated_at: Option<String>,
 }
@@ -28,6 +34,9 @@ impl<'a> BotView<'a> {
             queued: bot.queued,
             answer_time_mean_ms: bot.answer_time_mean_ms,
             model: unless_empty(&bot.model),
+            model_state: unless_empty(&bot.model_state),
+            answers: bot.answers,
+            handoffs: bot.handoffs,
             reason: unless_empty(&bot.reason),
             updated_at: iso_unless_zero(bot.updated_at_ms),
         }
@@ -88,8 +97,8 @@ pub(super) fn bulk(progress: &v1::BulkProgress) -> Value {
 }
 
 /// A chat with an agent.
-#[derive(Debug, Serialize)]
-pub(super) struct ChatView<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ChatView<'a> {
     id: &'a str,
     conversation_id: u64,
     external_id: String,
@@ -103,10 +112,12 @@ pub(super) struct ChatView<'a> {
     assigned_at: Option<String>,
     closed_at: Option<String>,
     closed_by: Option<&'a str>,
+    /// Why people have it: `keyword`, `failure`, `taken`, …; `null` where the contact opened it.
+    reason: Option<&'a str>,
 }
 
 impl<'a> ChatView<'a> {
-    pub(super) fn new(chat: &'a v1::Chat) -> Self {
+    pub(crate) fn new(chat: &'a v1::Chat) -> Self {
         let (conversation_id, external_id) = conversation_names(&chat.tenant, &chat.conversation);
         Self {
             id: &chat.id,
@@ -122,38 +133,7 @@ impl<'a> ChatView<'a> {
             assigned_at: iso_unless_zero(chat.assigned_at_ms),
             closed_at: iso_unless_zero(chat.closed_at_ms),
             closed_by: unless_empty(&chat.closed_by),
-        }
-    }
-}
-
-/// An appointment.
-#[derive(Debug, Serialize)]
-pub(super) struct AppointmentView<'a> {
-    id: &'a str,
-    conversation_id: u64,
-    user_id: &'a str,
-    status: &'a str,
-    city: &'a str,
-    specialty: &'a str,
-    visit_type: &'a str,
-    description: &'a str,
-    scheduled_at: Option<String>,
-    updated_at: Option<String>,
-}
-
-impl<'a> AppointmentView<'a> {
-    pub(super) fn new(appointment: &'a v1::Appointment) -> Self {
-        Self {
-            id: &appointment.id,
-            conversation_id: conversation_number(&appointment.tenant, &appointment.conversation),
-            user_id: &appointment.user_id,
-            status: &appointment.status,
-            city: &appointment.city,
-            specialty: &appointment.specialty,
-            visit_type: &appointment.visit_type,
-            description: &appointment.description,
-            scheduled_at: iso_unless_zero(appointment.scheduled_at_ms),
-            updated_at: iso_unless_zero(appointment.updated_at_ms),
+            reason: unless_empty(&chat.reason),
         }
     }
 }
@@ -206,6 +186,30 @@ impl<'a> TypingView<'a> {
             sender_type: typing.sender_type().name(),
             typing: typing.typing,
         }
+    }
+}
+
+/// A piece of what a bot is writing.
+#[derive(Debug, Serialize)]
+pub(super) struct DraftView<'a> {
+    /// Of the message that it becomes.
+    message_id: &'a str,
+    conversation_id: u64,
+    /// Counts the pieces from 0.
+    index: u32,
+    delta: &'a str,
+}
+
+impl<'a> DraftView<'a> {
+    /// `None` for typing that carries no piece.
+    pub(super) fn new(typing: &'a v1::Typing) -> Option<Self> {
+        let draft = typing.draft.as_ref()?;
+        Some(Self {
+            message_id: &draft.message_id,
+            conversation_id: conversation_number(&typing.tenant, &typing.conversation),
+            index: draft.index,
+            delta: &draft.delta,
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use chasqui_proto::{
     ConversationId, ConversationToken, Tenant,
-    v1::{self, ChatStatus, Direction},
+    v1::{self, ChatStatus, Direction, SenderType},
 };
 
 use crate::{
@@ -130,11 +130,15 @@ impl Viewer {
         let is_shown = match (&event.fact, side) {
             (Fact::Message { message, .. }, Some(side)) => return frames_of_message(message, side),
             (Fact::Announcement(_) | Fact::Online(_), _)
-            | (Fact::Appointment(_), Some(_))
+            | (Fact::Appointment(_) | Fact::Draft(_), Some(_))
             | (Fact::Payment(_), Some(Side::User)) => true,
+            // BEN-41: agents look after all of them, whoever has the chat.
+            (Fact::Appointment(_), None) => !self.agent_id.is_empty(),
             (Fact::Presence(presence), _) => presence.user_id != self.user,
             (Fact::Status(status), Some(_)) => chat::reader_of(status) != self.user,
-            (Fact::Typing(typing), Some(_)) => typing.user_id != self.user,
+            (Fact::Typing(typing), Some(_)) => {
+                typing.sender_type() == SenderType::Ai || typing.user_id != self.user
+            }
             _ => false,
         };
         if is_shown { ALL } else { &[] }
@@ -157,7 +161,7 @@ fn frames_of_message(message: &v1::Message, side: Side) -> &'static [Dialect] {
 
 #[cfg(test)]
 mod tests {
-    use chasqui_proto::{address::parse_address, v1::SenderType};
+    use chasqui_proto::address::parse_address;
 
     use super::*;
 
@@ -274,6 +278,40 @@ mod tests {
             assert_eq!((user.frames(&event).len(), agent.frames(&event).len()), (0, 1));
         }
     }
+
+    #[test]
+    fn ben_28_35_what_a_bot_writes_is_shown_to_those_of_the_chat_only() {
+        let (user, mut agent) = (viewer("u1", ""), viewer("u9", "a1"));
+        agent.learn(&chat("u1", ChatStatus::Assigned, "a1", 1));
+        // A user may have the bot's id.
+        let namesake = viewer("bot", "");
+        let typing = |user: &str| {
+            Box::new(v1::Typing {
+                conversation: person(user).to_string(),
+                user_id: "bot".to_owned(),
+                sender_type: SenderType::Ai.into(),
+                ..v1::Typing::default()
+            })
+        };
+        for fact in [Fact::Typing(typing("u1")), Fact::Draft(typing("u1"))] {
+            let event = Event::of_state(fact);
+            assert_eq!((user.frames(&event).len(), agent.frames(&event).len()), (1, 1), "{event:?}");
+            for other in [viewer("u2", ""), viewer("u8", "a2"), viewer("bot", "")] {
+                assert_eq!(other.frames(&event).len(), 0, "{other:?}");
+            }
+        }
+        assert_eq!(namesake.frames(&Event::of_state(Fact::Typing(typing("bot")))).len(), 1);
+    }
+
+    #[test]
+    fn ben_41_a_user_is_shown_its_own_appointments_and_agents_are_shown_all() {
+        let appointment =
+            v1::Appointment { conversation: person("u1").to_string(), ..v1::Appointment::default() };
+        let event = Event::of_state(Fact::Appointment(Box::new(appointment)));
+        let shown = |user: &str, agent: &str| viewer(user, agent).frames(&event).len();
+        assert_eq!((shown("u1", ""), shown("u2", ""), shown("u9", "a1")), (1, 0, 1));
+    }
+
     #[test]
     fn ben_13_the_others_are_told_who_is_there() {
         let presence = v1::Presence { user_id: "u1".to_owned(), ..v1::Presence::default() };

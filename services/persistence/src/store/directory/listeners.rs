@@ -17,6 +17,7 @@ struct Row {
     disabled: bool,
     disabled_reason: String,
     description: String,
+    answers: bool,
     created_at: OffsetDateTime,
     updated_at: OffsetDateTime,
 }
@@ -35,7 +36,7 @@ impl From<Row> for Entry {
             description: row.description,
             created_at_ms: fact::milliseconds(row.created_at),
             updated_at_ms: fact::milliseconds(row.updated_at),
-            ..ListenerEntry::default()
+            answers: row.answers,
         })
     }
 }
@@ -44,7 +45,7 @@ impl From<Row> for Entry {
 reads!(
     Row,
     "select tenant, id::text, url, events, format, sealed_secrets, disabled, disabled_reason, description,
-            created_at, updated_at
+            answers, created_at, updated_at
      from listeners",
     one: "tenant = $1 and id::text = $2",
     page: "tenant = $1 and id::text > $2 order by listeners.id::text"
@@ -54,12 +55,12 @@ reads!(
 pub(super) async fn put(connection: &mut PgConnection, entry: &ListenerEntry, key: &str) -> sqlx::Result<()> {
     sqlx::query(
         "insert into listeners (tenant, id, url, events, format, sealed_secrets, disabled, disabled_reason,
-                                description, directory_key)
-         values ($1, $2::uuid, $3, $4, $5, $6, $7, $8, $9, $10)
+                                description, answers, directory_key)
+         values ($1, $2::uuid, $3, $4, $5, $6, $7, $8, $9, $10, $11)
          on conflict (tenant, id) do update
             set events = excluded.events, format = excluded.format, sealed_secrets = excluded.sealed_secrets,
                 disabled = excluded.disabled, disabled_reason = excluded.disabled_reason,
-                description = excluded.description, updated_at = now()",
+                description = excluded.description, answers = excluded.answers, updated_at = now()",
     )
     .bind(&entry.tenant)
     .bind(&entry.id)
@@ -70,6 +71,7 @@ pub(super) async fn put(connection: &mut PgConnection, entry: &ListenerEntry, ke
     .bind(entry.disabled)
     .bind(&entry.disabled_reason)
     .bind(&entry.description)
+    .bind(entry.answers)
     .bind(key)
     .execute(connection)
     .await?;

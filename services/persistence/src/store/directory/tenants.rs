@@ -1,6 +1,6 @@
 //! Rows of `tenants`.
 
-use chasqui_proto::v1::{TenantEntry, directory_entry::Entry};
+use chasqui_proto::v1::{Responder, TenantEntry, directory_entry::Entry};
 use sqlx::PgConnection;
 
 #[derive(sqlx::FromRow)]
@@ -8,6 +8,7 @@ struct Row {
     tenant: String,
     name: String,
     suspended: bool,
+    responder: String,
 }
 
 impl From<Row> for Entry {
@@ -16,7 +17,7 @@ impl From<Row> for Entry {
             tenant: row.tenant,
             name: row.name,
             suspended: row.suspended,
-            ..TenantEntry::default()
+            responder: Responder::of_name(&row.responder).unwrap_or(Responder::Unspecified).into(),
         })
     }
 }
@@ -24,20 +25,22 @@ impl From<Row> for Entry {
 // A tenant's id is its name: the tenant that others are asked for within is not used.
 reads!(
     Row,
-    "select tenant, name, suspended from tenants",
+    "select tenant, name, suspended, responder from tenants",
     one: "tenant = $2 and $1::text is not null",
     page: "tenant > $2 and $1::text is not null order by tenant"
 );
 
 pub(super) async fn put(connection: &mut PgConnection, entry: &TenantEntry, key: &str) -> sqlx::Result<()> {
     sqlx::query(
-        "insert into tenants (tenant, name, suspended, directory_key) values ($1, $2, $3, $4)
+        "insert into tenants (tenant, name, suspended, responder, directory_key) values ($1, $2, $3, $4, $5)
          on conflict (tenant) do update
-            set name = excluded.name, suspended = excluded.suspended, updated_at = now()",
+            set name = excluded.name, suspended = excluded.suspended, responder = excluded.responder,
+                updated_at = now()",
     )
     .bind(&entry.tenant)
     .bind(&entry.name)
     .bind(entry.suspended)
+    .bind(entry.responder().name())
     .bind(key)
     .execute(connection)
     .await?;

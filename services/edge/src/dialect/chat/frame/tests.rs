@@ -4,7 +4,10 @@ use chasqui_proto::address::parse_address;
 
 use super::*;
 use crate::{
-    dialect::chat::{encode, encode_notice},
+    dialect::{
+        chat::{encode, encode_notice},
+        view::conversation_number,
+    },
     event::{Event, Fact},
 };
 
@@ -173,9 +176,12 @@ fn ben_30_a_chat_is_opened_assigned_and_closed() {
                 "assigned_at": null,
                 "closed_at": null,
                 "closed_by": null,
+                "reason": null,
             },
         })
     );
+    let handed_over = v1::Chat { reason: "keyword".to_owned(), ..chat_that_is(ChatStatus::Waiting) };
+    assert_eq!(shown(Fact::Chat(Box::new(handed_over)))["chat"]["reason"], "keyword");
 }
 
 #[test]
@@ -192,6 +198,27 @@ fn ben_28_29_typing_names_the_chat_and_who_types() {
         }));
         assert_eq!(shown(fact), json!({ "event": event, "chat_id": CHAT, "user_id": "u9" }));
     }
+}
+
+#[test]
+fn ben_28_35_a_bot_types_under_its_own_name_and_its_draft_is_shown_as_it_grows() {
+    let typing = |draft: Option<v1::Draft>| {
+        Box::new(v1::Typing {
+            tenant: "default".to_owned(),
+            conversation: token(),
+            sender_type: SenderType::Ai.into(),
+            typing: true,
+            draft,
+            ..v1::Typing::default()
+        })
+    };
+    let expected = json!({ "event": "typing", "chat_id": CHAT, "user_id": "bot" });
+    assert_eq!(shown(Fact::Typing(typing(None))), expected);
+    let draft = v1::Draft { message_id: "m1".to_owned(), index: 2, delta: " ñandú".to_owned() };
+    assert_eq!(
+        shown(Fact::Draft(typing(Some(draft)))),
+        json!({ "event": "chatbot_draft", "message_id": "m1", "chat_id": CHAT, "index": 2, "delta": " ñandú" })
+    );
 }
 
 #[test]
@@ -243,10 +270,17 @@ fn ben_10_11_12_what_a_connection_begins_with() {
 fn ben_41_an_appointment_changed() {
     let appointment = v1::Appointment {
         id: "p1".to_owned(),
+        tenant: "default".to_owned(),
         conversation: token(),
         user_id: "u1".to_owned(),
         status: "confirmed".to_owned(),
         city: "Bogotá".to_owned(),
+        specialty: "Cardiología".to_owned(),
+        visit_type: "control".to_owned(),
+        description: "dolor".to_owned(),
+        patient_document: "12345678".to_owned(),
+        patient_name: "Contact".to_owned(),
+        created_at_ms: 1_700_000_000_000,
         ..v1::Appointment::default()
     };
     assert_eq!(
@@ -255,13 +289,18 @@ fn ben_41_an_appointment_changed() {
             "event": "appointment_updated",
             "appointment": {
                 "id": "p1",
+                "conversation_id": conversation_number("default", &token()),
+                "chat_id": CHAT,
                 "user_id": "u1",
                 "status": "confirmed",
                 "city": "Bogotá",
-                "specialty": "",
-                "visit_type": "",
-                "description": "",
+                "specialty": "Cardiología",
+                "visit_type": "control",
+                "description": "dolor",
+                "patient_document": "12345678",
+                "patient_name": "Contact",
                 "scheduled_at": null,
+                "created_at": "2023-11-14T22:13:20.000Z",
                 "updated_at": null,
             },
         })

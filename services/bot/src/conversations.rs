@@ -1,0 +1,104 @@
+//! The bucket `bot`: where the bot stands in each conversation, changed by compare and set only.
+
+use async_nats::jetstream::{
+    self,
+    context::PublishErrorKind,
+    message::PublishMessage,
+    stream::{DirectGetErrorKind, RawMessageErrorKind, Stream},
+};
+use chasqui_kit::{Bus, clock};
+use chasqui_proto::{
+    stream::{BOT, bot_key, bucket_stream, bucket_subject},
+    v1::BotConversation,
+};
+use prost::Message as _;
+
+use crate::{obstacle::Obstacle, place::Place};
+
+/// Where the bot stands, as it was read or written.
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    pub(crate) state: BotConversation,
+    revision: u64,
+}
+
+impl Record {
+    /// A conversation in which nothing was ever decided.
+    fn none(place: &Place) -> Self {
+        let (tenant, conversation) = (place.tenant.to_string(), place.conversation.to_string());
+        Self { state: BotConversation { tenant, conversation, ..BotConversation::default() }, revision: 0 }
+    }
+
+    /// Whether there is anything in the bucket.
+    pub(crate) fn is_written(&self) -> bool {
+        self.revision > 0
+    }
+}
+
+/// The bucket.
+#[derive(Clone, Debug)]
+pub(crate) struct Conversations {
+    bus: Bus,
+    stream: Stream,
+}
+
+impl Conversations {
+    /// Opens the bucket, which must be there.
+    pub(crate) async fn open(bus: &Bus) -> Result<Self, Obstacle> {
+        let opened = bus.jetstream().get_stream(bucket_stream(&BOT)).await;
+        Ok(Self { bus: bus.clone(), stream: opened.map_err(Obstacle::away)? })
+    }
+
+    /// Where the bot stands, as the nearest copy of the bucket knows it. An old copy costs a conflict, nothing else.
+    pub(crate) async fn get(&self, place: &Place) -> Result<Record, Obstacle> {
+        match self.stream.direct_get_last_for_subject(subject(place)).await {
+            Ok(found) => read(found.payload, found.sequence),
+            Err(error) if error.kind() == DirectGetErrorKind::NotFound => Ok(Record::none(place)),
+            Err(error) => Err(Obstacle::away(error)),
+        }
+    }
+
+    /// Where the bot stands, as the leader of the bucket knows it.
+    pub(crate) async fn get_newest(&self, place: &Place) -> Result<Record, Obstacle> {
+        match self.stream.get_last_raw_message_by_subject(&subject(place)).await {
+            Ok(found) => read(found.payload, found.sequence),
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(Record::none(place)),
+            Err(error) => Err(Obstacle::away(error)),
+        }
+    }
+
+    /// Writes what becomes of `record`, unless somebody else changed it.
+    pub(crate) async fn put(
+        &self,
+        place: &Place,
+        record: &Record,
+        mut state: BotConversation,
+    ) -> Result<Record, Obstacle> {
+        state.updated_at_ms = clock::now_ms();
+        let message = PublishMessage::build()
+            .payload(state.encode_to_vec().into())
+            .expected_last_subject_sequence(record.revision);
+        let written = self.publish(subject(place), message).await.map_err(|error| match error.kind() {
+            PublishErrorKind::WrongLastSequence => Obstacle::Overtaken,
+            _ => Obstacle::away(error),
+        })?;
+        Ok(Record { state, revision: written })
+    }
+
+    async fn publish(
+        &self,
+        subject: String,
+        message: PublishMessage,
+    ) -> Result<u64, jetstream::context::PublishError> {
+        Ok(self.bus.jetstream().send_publish(subject, message).await?.await?.sequence)
+    }
+}
+
+fn subject(place: &Place) -> String {
+    bucket_subject(&BOT, &bot_key(&place.tenant, &place.conversation))
+}
+
+fn read(payload: bytes::Bytes, revision: u64) -> Result<Record, Obstacle> {
+    let state = BotConversation::decode(payload).map_err(Obstacle::away)?;
+    Ok(Record { state, revision })
+}

@@ -1,0 +1,11 @@
+//! The service over a private nats-server: the test plays the contacts, their front ends, people, and persistence.
+
+mod conversation;
+mod crash;
+mod model;
+mod office;
+mod pace;
+mod people;
+mod waiting;
+mod walk;
+mod world;
