@@ -54,7 +54,9 @@ fn print(path: &Path, told: io::Result<Told>) -> u8 {
     let printed = told.and_then(|told| match told {
         Ok(lines) => lines.iter().try_for_each(|line| output::line(line).map(drop)).map(|()| 0),
         Err(problems) => {
-            problems.iter().for_each(|problem| eprintln!("{problem}"));
+            for problem in problems {
+                eprintln!("{problem}");
+            }
             Ok(exit::CONFIGURATION)
         }
     });

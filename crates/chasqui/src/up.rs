@@ -38,6 +38,9 @@ const HERE: [Service; 7] = [
 /// The Graph API's id of the simulated number.
 const PHONE_NUMBER_ID: &str = "100000000000001";
 
+/// What the simulated language model is asked with.
+const SIMULATED_MODEL_KEY: &str = "local-openai-key";
+
 /// Listeners of a development machine are on it.
 const LISTENER_NETWORKS: &str = "127.0.0.0/8,::1/128";
 
@@ -122,6 +125,14 @@ fn variables(given: Variables, data: &Path, plan: &Plan, servers: &Servers, secr
         ("CHASQUI__PERSISTENCE__SEED", "true".to_owned()),
     ] {
         variables.entry(setting.to_owned()).or_insert(value);
+    }
+    // Whoever brings no key of a language model has the simulator's.
+    if variables.get("OPENAI_API_KEY").is_none_or(String::is_empty) {
+        let model = format!("http://127.0.0.1:{}/v1", plan.simulator);
+        variables.insert("OPENAI_BASE_URL".to_owned(), model);
+        for name in ["OPENAI_API_KEY", "CHASQUI__SIMULATOR__OPENAI_API_KEY"] {
+            variables.insert(name.to_owned(), SIMULATED_MODEL_KEY.to_owned());
+        }
     }
     // What is this open is for this machine only, unless somebody asks for more.
     variables.entry("CHASQUI__HTTP__HOST".to_owned()).or_insert_with(|| "127.0.0.1".to_owned());

@@ -177,6 +177,7 @@ fn subject_beginnings() -> BTreeSet<String> {
         service::MESSAGES_LIST.subject,
         service::EVENTS_SINCE.subject,
         service::STATS_GET.subject,
+        service::PATIENTS_FIND.subject,
     ];
     let mut beginnings: BTreeSet<String> = stored.map(str::to_owned).collect();
     for question in questions {

@@ -142,7 +142,8 @@ impl Lane {
             let newest = self.held.iter().max_by_key(|held| held.stored.seq);
             let task = Task {
                 goal: newest.map(|held| &held.stored),
-                is_first: newest.is_some_and(|held| held.is_first && held.stored.seq > self.handled),
+                is_alone: self.waiting.is_none()
+                    && matches!(self.held.as_slice(), [held] if held.is_first && held.stored.seq > self.handled),
                 handled: self.handled,
                 thought: self.thought.as_ref(),
                 is_thinking: self.thinking.is_some(),

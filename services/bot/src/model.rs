@@ -242,6 +242,7 @@ impl Models {
             answered = self.ask_until(client, question, model, (typist, until, &mut spent)) => answered,
             never = typist.write() => match never {},
         };
+        typist.stop().await;
         meter::ended(began.elapsed(), &spent);
         let tokens = spent.told() + spent.estimated();
         if tokens > 0 {

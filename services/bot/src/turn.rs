@@ -36,8 +36,8 @@ const MESSAGES_MAX: usize = 64;
 pub(crate) struct Task<'a> {
     /// The newest message in hand.
     pub(crate) goal: Option<&'a Stored>,
-    /// It came at once.
-    pub(crate) is_first: bool,
+    /// It came at once, and nothing else is in hand.
+    pub(crate) is_alone: bool,
     /// Everything up to here is known to be handled.
     pub(crate) handled: u64,
     /// What the language model said.
@@ -78,7 +78,7 @@ struct Turn<'a> {
 /// Makes a turn. On failure whatever was done is done, and the turn is to be made again.
 pub(crate) async fn take(office: &Office, place: &Place, task: Task<'_>) -> Result<Outlook, Obstacle> {
     if let Some(goal) = task.goal
-        && task.is_first
+        && task.is_alone
         && task.thought.is_none()
         && is_others(office, place, goal).await?
     {
@@ -90,7 +90,7 @@ pub(crate) async fn take(office: &Office, place: &Place, task: Task<'_>) -> Resu
     turn.publish().await?;
     if turn.hand_over().await? {
         if let Some(goal) = task.goal {
-            turn.catch_up(goal, next, task.is_first).await?;
+            turn.catch_up(goal, next, task.is_alone).await?;
         }
         inquiry = turn.answer_later(&task).await?;
     }
@@ -157,7 +157,7 @@ impl<'a> Turn<'a> {
         &mut self,
         goal: &Stored,
         mut next: Option<Stored>,
-        is_first: bool,
+        is_alone: bool,
     ) -> Result<(), Obstacle> {
         let floor = self.office.past.floor();
         for _ in 0..MESSAGES_MAX {
@@ -172,7 +172,7 @@ impl<'a> Turn<'a> {
                     self.office.past.next(self.place, after, goal.seq).await?.unwrap_or_else(|| goal.clone())
                 }
             };
-            let is_at_once = is_first && stored.seq == goal.seq;
+            let is_at_once = is_alone && stored.seq == goal.seq;
             self.answer(&stored, is_at_once).await?;
             if !self.hand_over().await? {
                 return Ok(());

@@ -2,7 +2,7 @@
 
 use chasqui_proto::v1::{Heard, Message, Waiting};
 
-/// The most messages that are answered together; the oldest are left out, and stand in the history.
+/// The most messages that are answered together; older ones are left out, and stand in the history.
 const HEARD_MAX: usize = 20;
 /// How much of a message is kept until it is answered, characters: the longest that WhatsApp carries.
 const TEXT_CHARACTERS_MAX: usize = 4_096;
@@ -34,7 +34,8 @@ pub(crate) fn begin(rule: &str, heard: Vec<Heard>, pause: Pause, now_ms: i64) ->
 pub(crate) fn join(waiting: &mut Waiting, heard: Heard, pause: Pause, now_ms: i64) {
     waiting.heard.push(heard);
     if waiting.heard.len() > HEARD_MAX {
-        waiting.heard.remove(0);
+        // The first one says since when the contact waits.
+        waiting.heard.remove(1);
     }
     if let (Pause::Silence(pause_ms), false) = (pause, is_held(waiting, now_ms)) {
         let first_at_ms = waiting.heard.first().map_or(now_ms, |heard| heard.at_ms);
@@ -112,7 +113,8 @@ mod tests {
         for seq in 1..1_000 {
             join(&mut waiting, at(seq, 0), Pause::Silence(1), 0);
         }
-        assert_eq!((waiting.heard.len(), waiting.heard[0].seq), (HEARD_MAX, 980));
+        let (first, second) = (waiting.heard[0].seq, waiting.heard[1].seq);
+        assert_eq!((waiting.heard.len(), first, second), (HEARD_MAX, 0, 981));
         let long = heard(&Message::default(), 1, &"ñ".repeat(5_000), 0);
         assert_eq!(long.text.chars().count(), TEXT_CHARACTERS_MAX);
     }

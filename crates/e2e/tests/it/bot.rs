@@ -2,6 +2,7 @@
 
 mod appointment;
 mod killed;
+mod model;
 mod people;
 
 /// What a contact writes to get an appointment, from the greeting of the flow on, with patients and cities of the seeds.

@@ -21,6 +21,8 @@ const RUN: &str = "7a5a1f3e-0000-5000-8000-000000000001";
 struct Clinic {
     /// The calls that it does not answer begin so.
     away: Option<&'static str>,
+    /// The call that it answers with a no.
+    refused: Option<&'static str>,
     /// Whatever was asked, in order.
     asked: Vec<(String, BTreeMap<String, String>, Uuid)>,
 }
@@ -54,6 +56,7 @@ impl Clinic {
         };
         let options = |options: Vec<FlowOption>| FlowAnswer { options, ..FlowAnswer::default() };
         Ok(match name {
+            _ if self.refused == Some(name) => refused,
             "patients.find" if parameters["document"] == "12345678" => {
                 values(&[("patient", "p-1"), ("patient_name", "Contact {document}")])
             }

@@ -106,7 +106,7 @@ impl Asking<'_> {
             };
             error = failure.error;
             let Again::After(after) = failure.again else { break };
-            let pause = after.min(backed_off(attempt));
+            let pause = after.max(backed_off(attempt));
             let is_in_time = Instant::now().checked_add(pause).is_some_and(|then| then < self.until);
             if attempt + 1 == ATTEMPTS_MAX || !is_in_time {
                 break;

@@ -99,6 +99,9 @@ impl Budgets {
                 let mut known = self.known();
                 let known = known.entry(tenant.clone()).or_default();
                 known.owed = plus(&known.owed, &sum);
+                if known.day != day {
+                    (known.day, known.stored) = (day, BotBudget::default());
+                }
                 tracing::warn!(%tenant, error, "what the language model cost is not written yet");
             }
         }
@@ -132,7 +135,7 @@ impl Budgets {
             };
             match refused {
                 None => return Ok(sum),
-                Some((true, _)) => return Ok(sum),
+                Some((true, _)) => {}
                 Some((false, error)) => return Err(error),
             }
         }

@@ -98,7 +98,7 @@ impl Client {
             .user_agent(USER_AGENT)
             // A proxy or another server would be shown the key and what contacts write.
             .no_proxy()
-            .redirect(Policy::default())
+            .redirect(Policy::none())
             .connect_timeout(CONNECT_WAIT)
             .build()
             .map_err(|error| Error::Model(format!("there is no HTTP client: {error}")))?;

@@ -123,7 +123,7 @@ impl<'a> Keeper<'a> {
         if !self.board.has(&tenant) {
             let stored = match self.states.direct_get_last_for_subject(bot_updated(&tenant).as_str()).await {
                 // What cannot be read is begun anew.
-                Ok(_) => None,
+                Ok(stored) => BotStatus::decode(stored.payload).ok(),
                 Err(error) if error.kind() == DirectGetErrorKind::NotFound => None,
                 Err(error) => return Err(away(error)),
             };

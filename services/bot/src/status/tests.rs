@@ -7,7 +7,7 @@ use anyhow::Result;
 use chasqui_kit::bus::NatsConfig;
 use chasqui_proto::{
     stream,
-    subject::bot_updated,
+    subject::{bot_updated, live},
     v1::{BotState, BotStatus, EntryKind},
 };
 use chasqui_testkit::{NatsServer, wait_for};
@@ -155,7 +155,7 @@ async fn shc_29_what_was_answered_is_counted_once_whoever_counts() -> Result<()>
 async fn however_much_happens_it_is_told_once_a_second() -> Result<()> {
     let world = World::start().await?;
     let replica = world.replica("a", Responder::Builtin).await?;
-    let mut told = world.bus.client().subscribe("live.bot.updated.default".to_owned()).await?;
+    let mut told = world.bus.client().subscribe(live(&bot_updated(&tenant())).as_str().to_owned()).await?;
     world.bus.barrier().await?;
     let began = Instant::now();
     let nodes: Vec<String> = (0..20).map(|node| format!("node-{node}")).collect();

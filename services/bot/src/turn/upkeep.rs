@@ -1,13 +1,18 @@
 //! Changes of a conversation's state that answer nobody.
 
-use chasqui_proto::v1::{BotConversation, Responder, Waiting};
+use chasqui_proto::v1::{BotConversation, Chat, Responder, Waiting};
 
 use crate::{obstacle::Obstacle, office::Office, place::Place};
 
 /// A person of the tenant wrote at `at_ms`: where no chat says who has the conversation, the bot is silent for a while.
+/// Who wrote in a chat that is closed by now has given the conversation back.
 pub(crate) async fn hush(office: &Office, place: &Place, at_ms: i64) -> Result<(), Obstacle> {
     let standing = office.responders.of(&place.tenant, &place.conversation).await?;
     if standing.responder != Responder::Builtin {
+        return Ok(());
+    }
+    let within_chat = |chat: &Chat| chat.closed_at_ms >= at_ms;
+    if standing.chat.as_ref().is_some_and(within_chat) {
         return Ok(());
     }
     let quiet_ms = i64::try_from(office.config.quiet_secs.saturating_mul(1_000)).unwrap_or(i64::MAX);

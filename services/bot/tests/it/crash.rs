@@ -9,13 +9,14 @@ use chasqui_proto::{
     stream,
     v1::{BotConversation, Message, SenderType, StoredMessage},
 };
+use chasqui_testkit::wait_for;
 use futures::{StreamExt, TryStreamExt};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     conversation::DEFINITION,
     walk::{WORDS, walk},
-    world::{CONTACT, World, message},
+    world::{CONTACT, SOON, World, message},
 };
 
 /// A replica that has taken a message, and says nothing of it any more.
@@ -172,6 +173,27 @@ async fn two_replicas_that_answer_the_same_message_agree_on_one_answer() -> Resu
         world.each_once(contact).await?;
     }
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_restarts_costs_a_conversation_nothing() -> Result<()> {
+    let world = World::start().await?;
+    let (_one, _two) = (world.replica("one").await?, world.replica("two").await?);
+    let mut texts = Vec::new();
+    for (number, word) in WORDS.iter().enumerate() {
+        // What the broker had taken and did not write to its disk is a broker's to lose; this one stops in order.
+        if number % 3 == 2 {
+            world.nats.stop().await;
+            world.nats.restart().await?;
+        }
+        let said = message(CONTACT, word);
+        wait_for(SOON, "the broker takes it", async || world.sends(said.clone()).await.ok()).await;
+        texts = world.hears(CONTACT, number + 1).await;
+    }
+    world.settled().await;
+    assert_eq!(texts.len(), WORDS.len());
+    assert_eq!(world.office.look(|stored| stored.bookings.len()), 1);
+    world.each_once(CONTACT).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,7 @@ mod model;
 mod office;
 mod pace;
 mod people;
+mod thinking;
 mod waiting;
 mod walk;
 mod world;

@@ -35,7 +35,7 @@ const ANSWERED_BY_THE_MODEL: &str = r#"
 "#;
 
 /// The server of the model.
-struct Server {
+pub(crate) struct Server {
     port: u16,
     _stop: DropGuard,
 }
@@ -59,7 +59,7 @@ impl Server {
     }
 
     /// A request to the hands on it; the answer with its headers.
-    async fn tell(&self, method: &str, path: &str, body: &str) -> Result<String> {
+    pub(crate) async fn tell(&self, method: &str, path: &str, body: &str) -> Result<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
         let length = body.len();
         let request = format!(
@@ -77,12 +77,12 @@ impl Server {
         self.tell("POST", "faults", &format!(r#"{{"then":{then}}}"#)).await.map(drop)
     }
 
-    async fn asked(&self) -> Result<usize> {
+    pub(crate) async fn asked(&self) -> Result<usize> {
         Ok(self.tell("GET", "requests", "").await?.matches(r#""seq":"#).count())
     }
 }
 
-async fn world() -> Result<(World, Server)> {
+pub(crate) async fn world() -> Result<(World, Server)> {
     let (server, mut world) = (Server::start().await?, World::with(ANSWERED_BY_THE_MODEL).await?);
     world.config.openai_api_key = Some("local-openai-key".into());
     world.config.openai_base_url = format!("http://127.0.0.1:{}/v1", server.port);

@@ -13,11 +13,11 @@ use prost::Message as _;
 use tokio::time::MissedTickBehavior;
 
 use crate::{
-    conversation::DEFINITION,
+    walk::WORDS,
     world::{SOON, World},
 };
 
-/// Messages a second, and how many.
+/// Messages a second, and how many: each contact says the first words of the flow, some of which make it ask.
 const PACE: u64 = 300;
 const MESSAGES: usize = 1_500;
 const CONTACTS: usize = 500;
@@ -26,7 +26,7 @@ const P99_MAX: Duration = Duration::from_millis(500);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_hundred_messages_a_second_are_answered_while_they_are_said() -> Result<()> {
-    let world = World::with(DEFINITION).await?;
+    let world = World::start().await?;
     let _replica = world.replica("one").await?;
     let bus = Bus::connect("ear", &NatsConfig { url: world.nats.url(), ..NatsConfig::default() }).await?;
     let mut live = bus.client().subscribe("live.messages.out.>").await?;
@@ -46,7 +46,8 @@ async fn three_hundred_messages_a_second_are_answered_while_they_are_said() -> R
     let mut writes = tokio::task::JoinSet::new();
     for number in 0..MESSAGES {
         tick.tick().await;
-        let message = crate::world::message(&format!("54911000{:05}", number % CONTACTS), "otra cosa");
+        let said = WORDS[number / CONTACTS];
+        let message = crate::world::message(&format!("54911000{:05}", number % CONTACTS), said);
         let (bus, id) = (world.bus.clone(), message.id.clone());
         let to = subject::messages_in(&crate::world::tenant(), &message.conversation.parse()?);
         writes.spawn(async move {

@@ -80,6 +80,21 @@ async fn an_agent_who_writes_without_a_chat_is_not_interrupted() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_agents_last_words_do_not_silence_the_bot_after_the_chat() -> Result<()> {
+    let world = World::with(DEFINITION).await?;
+    world.replica("one").await?.stop().await?;
+    world.opens_chat(CONTACT).await?;
+    world.agent_writes(CONTACT, "Adiós").await?;
+    world.closes_chat(CONTACT).await?;
+    // The bot hears of it when the chat is closed already.
+    let _replica = world.replica("two").await?;
+    world.settled().await;
+    world.writes(CONTACT, "otra cosa").await?;
+    world.hears(CONTACT, 1).await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn while_nobody_can_open_a_chat_it_is_tried_again_and_nobody_is_left_alone() -> Result<()> {
     let mut world = World::with(DEFINITION).await?;
     let replica = world.replica("one").await?;

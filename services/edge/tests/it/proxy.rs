@@ -132,12 +132,14 @@ async fn carry(mut client: TcpStream, ways: Arc<Ways>) -> Option<()> {
     node.write_all(&read[head_len..]).await.ok()?;
     let mut stands = way.stands.subscribe();
     tokio::select! {
-        _ = copy_bidirectional(&mut client, &mut node) => {}
+        // Nothing that a client says after the cut gets through: not its goodbye either.
+        biased;
         _ = stands.wait_for(|stands| !stands) => {
             if let Some(stranded) = &*ways.stranded.lock().unwrap() {
                 let _ = stranded.send(node);
             }
         }
+        _ = copy_bidirectional(&mut client, &mut node) => {}
     }
     Some(())
 }

@@ -1,45 +1,11 @@
 //! A bot outside, beside people and the bot of the pipeline: of the three, one answers a contact.
 
-use async_nats::jetstream;
-use chasqui_proto::{
-    ConversationToken, Subject, Tenant, stream,
-    subject::{chats_updated, conversations_updated},
-    v1::{Chat, ChatStatus, Conversation},
-};
-use chasqui_testkit::{first_free_port, wait_for};
-use prost::Message;
+use chasqui_testkit::first_free_port;
 use serde_json::{Value, json};
 
-use crate::world::{Cluster, DEADLINE, FrontDoor, FrontEnd, Outside, http, text_of};
+use crate::world::{Cluster, FrontDoor, FrontEnd, Outside, http, text_of};
 
 const CONTACT: &str = "5491100000461";
-
-fn contact() -> (Tenant, ConversationToken) {
-    ("default".parse().unwrap(), CONTACT.parse().unwrap())
-}
-
-/// Waits until a state is told: it counts from then on.
-async fn told<P: Message + Default>(cluster: &Cluster, subject: Subject<P>, fits: impl Fn(&P) -> bool) {
-    let jetstream = jetstream::new(async_nats::connect(cluster.nats.url()).await.unwrap());
-    let states = jetstream.get_stream(stream::STATE.name).await.unwrap();
-    wait_for(DEADLINE, &format!("{} is told", subject.as_str()), async || {
-        let newest = states.direct_get_last_for_subject(subject.as_str()).await.ok()?;
-        P::decode(newest.payload).ok().filter(&fits).map(drop)
-    })
-    .await;
-}
-
-async fn chat_is(cluster: &Cluster, status: ChatStatus) {
-    let (tenant, contact) = contact();
-    told(cluster, chats_updated(&tenant, &contact), |chat: &Chat| chat.status() == status).await;
-}
-
-async fn is_given_to_the_pipelines_bot(cluster: &Cluster, ai_active: bool) {
-    cluster.steer(CONTACT, json!({ "ai_active": ai_active })).await;
-    let (tenant, contact) = contact();
-    let is_told = |it: &Conversation| it.ai_active == ai_active;
-    told(cluster, conversations_updated(&tenant, &contact), is_told).await;
-}
 
 /// What `/api/bot-reply` says to a bot that wants to answer.
 async fn replies(door: &FrontDoor) -> (u16, Value) {
@@ -83,7 +49,6 @@ async fn shc_13_shc_14_kon_10_of_a_person_a_bot_outside_and_the_pipelines_own_on
     let mut agent = FrontEnd::open("chat.mjs", &[&door.web_socket(), &token, &greeting]);
     agent.says("open").await;
     cluster.take(CONTACT, "a-6").await;
-    chat_is(&cluster, ChatStatus::Assigned).await;
     outside.writes(CONTACT, json!({ "text": "¿hay turnos?" })).await;
     agent.finds("event", |line| line["frame"]["message"] == "¿hay turnos?").await;
     let person = "El mensaje no se envió: en esta conversación responde una persona.";
@@ -94,19 +59,18 @@ async fn shc_13_shc_14_kon_10_of_a_person_a_bot_outside_and_the_pipelines_own_on
 
     // Closed, the bot outside has it again. What was written to the agent it never hears of.
     cluster.release(CONTACT).await;
-    chat_is(&cluster, ChatStatus::Closed).await;
     outside.writes(CONTACT, json!({ "text": "gracias" })).await;
     assert_eq!(bot.says("message").await["message"]["body"], "gracias");
     assert_eq!(text_of(&outside.phone_has(CONTACT, 3).await[2]), "Respuesta a: gracias");
 
     // Given to the bot of the pipeline, and back.
-    is_given_to_the_pipelines_bot(&cluster, true).await;
+    cluster.steer(CONTACT, json!({ "ai_active": true })).await;
     outside.writes(CONTACT, json!({ "text": "cita" })).await;
     let answer = text_of(&outside.phone_has(CONTACT, 4).await[3]).to_owned();
     assert!(!answer.starts_with("Respuesta a:"), "the bot of the pipeline answers: {answer}");
     let builtin = "El mensaje no se envió: en esta conversación responde el bot integrado.";
     assert_eq!(replies(&door).await, refused(builtin));
-    is_given_to_the_pipelines_bot(&cluster, false).await;
+    cluster.steer(CONTACT, json!({ "ai_active": false })).await;
     outside.writes(CONTACT, json!({ "text": "chau" })).await;
     assert_eq!(bot.says("message").await["message"]["body"], "chau");
     cluster.bot_has_handled(CONTACT).await;

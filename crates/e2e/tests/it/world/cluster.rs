@@ -101,6 +101,16 @@ impl Cluster {
         Breakable { cluster: Self::start(story, None, &settings, Extent::Answering).await, _turn: turn }
     }
 
+    /// A connected cluster of its own for `story`, whose bot answers whoever writes, as `definition` says.
+    pub(crate) async fn defined(story: &str, definition: &str) -> Breakable {
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("definitions").join(story);
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::write(directory.join("default.toml"), definition).unwrap();
+        let directory = directory.display().to_string();
+        let settings = [("DEFAULT_RESPONDER", "builtin"), ("CHASQUI__BOT__DEFINITIONS", &directory)];
+        Self::connected(story, &settings).await
+    }
+
     /// A cluster of its own for `story`, connected to WhatsApp and listeners.
     pub(crate) async fn connected(story: &str, settings: &[(&str, &str)]) -> Breakable {
         let turn = TURN.lock().await;
@@ -265,12 +275,15 @@ fn signed(claims: &Value) -> String {
 }
 
 fn environment(nats: &NatsServer, database: &str, outside: u16, directory: &Path) -> Vec<(String, String)> {
-    let (graph, media) =
-        (format!("http://127.0.0.1:{outside}"), format!("file://{}", directory.join("media").display()));
+    let (graph, model) = (format!("http://127.0.0.1:{outside}"), format!("http://127.0.0.1:{outside}/v1"));
+    let media = format!("file://{}", directory.join("media").display());
     [
         ("CHASQUI__SIMULATOR__PORT", outside.to_string().as_str()),
         ("CHASQUI__SIMULATOR__LINKED_DEVICES", "true"),
         ("CHASQUI__WHATSAPP__GRAPH_URL", &graph),
+        ("OPENAI_BASE_URL", &model),
+        ("OPENAI_API_KEY", "key-of-the-model"),
+        ("CHASQUI__SIMULATOR__OPENAI_API_KEY", "key-of-the-model"),
         ("WHATSAPP_ACCESS_TOKEN", "token-of-the-number"),
         ("WHATSAPP_PHONE_NUMBER_ID", NUMBER),
         ("CHASQUI__MEDIA__STORE", &media),

@@ -47,6 +47,16 @@ impl<'a> Outside<'a> {
         self.asks(Method::POST, "/graph/faults", Some(fault)).await;
     }
 
+    /// What the language model says from now on, in turn.
+    pub(crate) async fn model_says(&self, answers: &[&str]) {
+        self.asks(Method::PUT, "/openai/settings", Some(json!({ "answers": answers }))).await;
+    }
+
+    /// What befalls those who ask the language model from now on.
+    pub(crate) async fn model_fails(&self, fault: Value) {
+        self.asks(Method::POST, "/openai/faults", Some(fault)).await;
+    }
+
     /// How WhatsApp behaves from now on.
     pub(crate) async fn behaves(&self, settings: Value) {
         self.asks(Method::PUT, "/graph/settings", Some(settings)).await;

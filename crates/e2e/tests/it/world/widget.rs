@@ -69,7 +69,8 @@ impl Widget {
             .collect()
     }
 
-    async fn event(&mut self, name: &str) -> Value {
+    /// The next event of a name.
+    pub(crate) async fn event(&mut self, name: &str) -> Value {
         self.find(name, |line| line["name"] == name).await["arguments"][0].clone()
     }
 

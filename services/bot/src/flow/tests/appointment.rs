@@ -219,6 +219,15 @@ fn ben_38_after_three_failures_in_a_row_people_go_on() {
 }
 
 #[test]
+fn ben_38_what_is_gone_when_it_is_booked_is_chosen_anew() {
+    let flow = appointment();
+    let mut talk = walked(&flow, Language::Spanish, &TO_CONFIRMATION);
+    talk.clinic.refused = Some("appointments.book");
+    talk.say("sí");
+    assert_eq!((talk.at(), talk.said()), ("awaiting_document", format!("{ERROR}\n---\n{WELCOME}")));
+}
+
+#[test]
 fn ben_39_a_day_later_the_state_has_expired() {
     let flow = appointment();
     let mut talk = walked(&flow, Language::Spanish, &["12345678"]);
@@ -273,5 +282,5 @@ fn whoever_speaks_english_is_answered_in_english() {
 #[test]
 fn every_text_is_there_in_both_languages() {
     let summary = appointment().summary().to_string();
-    assert!(summary.contains("19 texts: 19 in Spanish, 19 in English"), "{summary}");
+    assert!(summary.contains("20 texts: 20 in Spanish, 20 in English"), "{summary}");
 }

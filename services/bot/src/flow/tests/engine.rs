@@ -212,7 +212,8 @@ fn a_flow_is_shown_as_contacts_read_it() {
         "    1. Primera vez / First visit (primera vez)\n",
         "  input: search as specialty_text\n",
         "  not understood → awaiting_specialty_search\n",
-        " if confirmed = yes\n  confirmed = no → awaiting_document\n  confirmed = leave → exit\n  → completed\n",
+        " if confirmed = yes\n  refused, other → awaiting_document\n",
+        "  confirmed = no → awaiting_document\n  confirmed = leave → exit\n  → completed\n",
         "  → the end\n",
     ] {
         assert!(script.contains(part), "{part} is missing in {script}");

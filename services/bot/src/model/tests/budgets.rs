@@ -69,3 +69,17 @@ async fn replicas_that_answer_at_once_all_pay() {
     }
     assert_eq!(spent(&world).await, 12 * 3);
 }
+
+#[tokio::test]
+async fn what_cannot_be_written_down_is_written_with_the_next_answer() {
+    let world = World::new().await;
+    world.server.stop().await;
+    // The broker is away, the model is not.
+    assert_eq!(world.answer().await.unwrap().texts, ["Dijiste: hola"]);
+    assert_eq!(world.models.budgets.known_of(&world.tenant, clock::now_ms()), 3);
+    world.server.restart().await.unwrap();
+    let is_back = async || world.bus.is_connected().then_some(());
+    chasqui_testkit::wait_for(world::SOON, "the broker is back", is_back).await;
+    world.answer().await.unwrap();
+    assert_eq!(spent(&world).await, 6);
+}

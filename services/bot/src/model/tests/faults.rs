@@ -88,7 +88,7 @@ async fn an_answer_ends_in_time_whatever_the_server_does() {
         world.befall(&then, 0).await;
         let began = Instant::now();
         assert_eq!(world.answer().await, Err(ModelError::TimedOut), "{then}");
-        assert!(began.elapsed() <= Duration::from_secs(1), "{then}: {:?}", began.elapsed());
+        assert!(began.elapsed() <= Duration::from_secs(4), "{then}: {:?}", began.elapsed());
         assert_eq!(world.asked().await.len(), 1, "{then}");
         assert!(!world.typed().await.last().unwrap().typing);
     }

@@ -32,7 +32,7 @@ pub(super) const SOON: Duration = Duration::from_secs(20);
 pub(super) const KEY: &str = "local-openai-key";
 
 pub(super) struct World {
-    _server: NatsServer,
+    pub(super) server: NatsServer,
     _stop: DropGuard,
     pub(super) bus: Bus,
     pub(super) tenant: Tenant,
@@ -79,7 +79,7 @@ impl World {
         let models = Models::new(&config, &bus).unwrap();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let guard = stop.clone().drop_guard();
-        Self { _server: server, _stop: guard, bus, tenant, conversation, models, url, http, typed, stop }
+        Self { server, _stop: guard, bus, tenant, conversation, models, url, http, typed, stop }
     }
 
     /// Another replica.
