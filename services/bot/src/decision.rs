@@ -98,13 +98,15 @@ impl Decider<'_> {
             Responder::Builtin => {}
             Responder::External => return false,
             Responder::Person | Responder::Unspecified => {
-                (state.flow, state.waiting) = (None, None);
+                drop(state.flow.take_if(|flow| !flow.from_front_end));
+                state.waiting = None;
                 self.note_chat(state);
                 return false;
             }
         }
         if let Some(chat) = self.standing.chat.as_ref().filter(|chat| chat.version > state.chat_version) {
-            let began_before = |flow: &mut FlowState| flow.started_at_ms <= chat.closed_at_ms;
+            let began_before =
+                |flow: &mut FlowState| !flow.from_front_end && flow.started_at_ms <= chat.closed_at_ms;
             // People had it meanwhile: nobody remembers where the flow was.
             drop(state.flow.take_if(began_before));
             self.note_chat(state);
@@ -156,7 +158,8 @@ impl Decider<'_> {
         if self.definition.handoff().is_asked_for(said.input.text) {
             return self.hand_over(decision, "keyword", None);
         }
-        if self.go_on_with_flow(decision, said).await {
+        let is_elsewhere = decision.state.flow.as_ref().is_some_and(|flow| flow.from_front_end);
+        if !is_elsewhere && self.go_on_with_flow(decision, said).await {
             return;
         }
         let of_keyword = |flow: &&Arc<Flow>| flow.language_of_keyword(said.input.text).is_some();

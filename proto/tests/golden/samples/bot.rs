@@ -16,6 +16,7 @@ const ID: &str = "0d9a4a5e-0000-4000-8000-000000000004";
 pub(crate) fn all() -> Vec<Sample> {
     vec![
         sample("bot-conversation", &conversation()),
+        sample("bot-conversation-front-end", &in_front_end()),
         sample("flow-request", &request()),
         sample("flow-answer", &answer()),
         sample("bot-work", &work()),
@@ -65,6 +66,7 @@ fn conversation() -> BotConversation {
             failures: 2,
             started_at_ms: AT_MS,
             expires_at_ms: LATER_MS,
+            ..FlowState::default()
         }),
         waiting: Some(Waiting {
             heard: vec![Heard { message_id: ID.to_owned(), seq: 43, text: "Hola".to_owned(), at_ms: AT_MS }],
@@ -80,6 +82,13 @@ fn conversation() -> BotConversation {
         handoff: "keyword".to_owned(),
         chat_version: 3,
         updated_at_ms: AT_MS,
+    }
+}
+
+fn in_front_end() -> BotConversation {
+    BotConversation {
+        flow: Some(FlowState { from_front_end: true, ..FlowState::default() }),
+        ..BotConversation::default()
     }
 }
 

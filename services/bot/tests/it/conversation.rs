@@ -126,9 +126,16 @@ async fn ben_18_a_front_ends_flow_answers_whoever_answers_otherwise() -> Result<
     world.settled().await;
     assert!(said[1].text.contains("Bogotá"), "{}", said[1].text);
     assert_eq!(world.replies(CONTACT).await?.len(), 2);
+    // What is said to people in the window beside it does not put it away, nor does the end of their chat.
     world.opens_chat(CONTACT).await?;
+    world.writes(CONTACT, "1").await?;
     world.sends(frame("chatbot", "1")).await?;
-    world.hears(CONTACT, 3).await;
+    let said = world.hears(CONTACT, 3).await;
+    assert!(said[2].text.contains("especialidad"), "{}", said[2].text);
+    world.closes_chat(CONTACT).await?;
+    world.sends(frame("chatbot", "cardio")).await?;
+    let said = world.hears(CONTACT, 4).await;
+    assert!(said[3].text.starts_with("Elige la especialidad"), "{}", said[3].text);
     Ok(())
 }
 
