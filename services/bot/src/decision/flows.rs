@@ -29,9 +29,12 @@ impl Decider<'_> {
             decision.state.flow = None;
         }
         if is_start || !self.go_on_with_flow(decision, said).await {
-            match self.definition.flows().iter().find(|flow| flow.is_started_by_event(FLOW_START)) {
-                Some(flow) => self.start_flow(decision, flow, said).await,
-                None => tracing::debug!(conversation = %self.place, "no flow begins with {FLOW_START}"),
+            if let Some(flow) =
+                self.definition.flows().iter().find(|flow| flow.is_started_by_event(FLOW_START))
+            {
+                self.start_flow(decision, flow, said).await;
+            } else {
+                tracing::debug!(conversation = %self.place, "no flow begins with {FLOW_START}");
             }
         }
         if let Some(flow) = &mut decision.state.flow {
