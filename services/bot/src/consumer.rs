@@ -40,12 +40,14 @@ fn spec() -> ConsumerSpec {
 /// cancelled once nothing is missed any more.
 pub(crate) async fn follow(office: Arc<Office>, hears: &CancellationToken, stop: CancellationToken) {
     let (hands, mut lanes) = (Arc::new(Hands::default()), Lanes::new(office.clone(), stop.clone()));
+    // Lanes outlive a consumer that has to be opened again.
+    let places = Arc::new(Semaphore::new(office.config.in_hand_max));
     let work = async {
         while !stop.is_cancelled() {
             match open(&office).await {
                 Ok((consumer, batches)) => {
                     hears.cancel();
-                    let reader = Reader { office: &office, hands: &hands, stop: &stop };
+                    let reader = Reader { office: &office, hands: &hands, places: &places, stop: &stop };
                     tokio::select! {
                         () = reader.read(batches, &mut lanes) => {}
                         () = office.past.follow_floor(consumer) => {}
@@ -78,15 +80,16 @@ async fn open(
 struct Reader<'a> {
     office: &'a Office,
     hands: &'a Arc<Hands>,
+    /// For messages that are worked on.
+    places: &'a Arc<Semaphore>,
     stop: &'a CancellationToken,
 }
 
 impl Reader<'_> {
     async fn read(&self, mut batches: impl Stream<Item = Vec<Delivery>> + Unpin, lanes: &mut Lanes) {
-        let places = Arc::new(Semaphore::new(self.office.config.in_hand_max));
         while let Some(Some(batch)) = self.stop.run_until_cancelled(batches.next()).await {
             for delivery in batch {
-                self.take(delivery, &places, lanes).await;
+                self.take(delivery, lanes).await;
             }
         }
         // What was fetched already is somebody else's.
@@ -97,13 +100,13 @@ impl Reader<'_> {
         }
     }
 
-    async fn take(&self, delivery: Delivery, places: &Arc<Semaphore>, lanes: &mut Lanes) {
+    async fn take(&self, delivery: Delivery, lanes: &mut Lanes) {
         let arrival = match Arrival::read(&delivery) {
             Ok(Some(arrival)) => arrival,
             Ok(None) => return delivery.done().await,
             Err(error) => return self.bury(&delivery, &error.to_string()).await,
         };
-        let Some(place) = self.stop.run_until_cancelled(places.clone().acquire_owned()).await else {
+        let Some(place) = self.stop.run_until_cancelled(self.places.clone().acquire_owned()).await else {
             return delivery.again(Duration::ZERO).await;
         };
         let place = place.expect("the semaphore is never closed");

@@ -52,7 +52,7 @@ impl Conversations {
     /// Where the bot stands, as the nearest copy of the bucket knows it. An old copy costs a conflict, nothing else.
     pub(crate) async fn get(&self, place: &Place) -> Result<Record, Obstacle> {
         match self.stream.direct_get_last_for_subject(subject(place)).await {
-            Ok(found) => read(found.payload, found.sequence),
+            Ok(found) => Ok(read(place, found.payload, found.sequence)),
             Err(error) if error.kind() == DirectGetErrorKind::NotFound => Ok(Record::none(place)),
             Err(error) => Err(Obstacle::away(error)),
         }
@@ -61,7 +61,7 @@ impl Conversations {
     /// Where the bot stands, as the leader of the bucket knows it.
     pub(crate) async fn get_newest(&self, place: &Place) -> Result<Record, Obstacle> {
         match self.stream.get_last_raw_message_by_subject(&subject(place)).await {
-            Ok(found) => read(found.payload, found.sequence),
+            Ok(found) => Ok(read(place, found.payload, found.sequence)),
             Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(Record::none(place)),
             Err(error) => Err(Obstacle::away(error)),
         }
@@ -98,7 +98,13 @@ fn subject(place: &Place) -> String {
     bucket_subject(&BOT, &bot_key(&place.tenant, &place.conversation))
 }
 
-fn read(payload: bytes::Bytes, revision: u64) -> Result<Record, Obstacle> {
-    let state = BotConversation::decode(payload).map_err(Obstacle::away)?;
-    Ok(Record { state, revision })
+/// What cannot be read is begun anew: waiting would not mend it, and the contact would never be answered again.
+fn read(place: &Place, payload: bytes::Bytes, revision: u64) -> Record {
+    match BotConversation::decode(payload) {
+        Ok(state) => Record { state, revision },
+        Err(error) => {
+            tracing::error!(%error, revision, conversation = %place, "where the bot stood cannot be read");
+            Record { revision, ..Record::none(place) }
+        }
+    }
 }

@@ -15,6 +15,7 @@ use crate::{
     input::{Input, InputKind},
     language::{Language, Text},
     meter::By,
+    model,
     office::Office,
     place::Place,
     publication::Answer,
@@ -59,7 +60,9 @@ pub(crate) struct Decider<'a> {
 
 impl Said<'_> {
     fn heard(&self) -> Heard {
-        waiting::heard(self.input.message, self.input.seq, self.input.text, self.stored_at_ms)
+        let message = self.input.message;
+        let text = model::marked(message.r#type(), self.input.text);
+        waiting::heard(message, self.input.seq, &text, self.stored_at_ms)
     }
 }
 
@@ -73,7 +76,7 @@ impl Decider<'_> {
     /// What becomes of something that a contact said just now.
     pub(crate) async fn decide(&self, state: BotConversation, said: &Said<'_>) -> Decision {
         let mut decision = Decision { state, answers: Vec::new() };
-        if said.input.kind == InputKind::Silent || self.office.directory.is_suspended(&self.place.tenant) {
+        if said.input.kind == InputKind::Silent || self.is_suspended() {
             return decision;
         }
         if said.input.is_for_flow {
@@ -89,6 +92,10 @@ impl Decider<'_> {
     /// The language in which the conversation is.
     pub(crate) fn language(&self, state: &BotConversation) -> Language {
         Language::of_code(&state.language).unwrap_or(self.definition.language())
+    }
+
+    fn is_suspended(&self) -> bool {
+        self.office.directory.is_suspended(&self.place.tenant)
     }
 
     /// Whether it is the bot's to answer. Notes what changes for it when it is not.
@@ -110,11 +117,9 @@ impl Decider<'_> {
             // People had it meanwhile: nobody remembers where the flow was.
             drop(state.flow.take_if(began_before));
             self.note_chat(state);
-            if said.stored_at_ms + CLOCK_SKEW_MAX_MS < chat.closed_at_ms {
-                return false;
-            }
         }
-        if self.is_before_bot(said.stored_at_ms) {
+        if self.is_suspended() || self.was_peoples(said.stored_at_ms) || self.is_before_bot(said.stored_at_ms)
+        {
             return false;
         }
         let is_quiet = state.quiet_until_ms > said.stored_at_ms;
@@ -122,6 +127,12 @@ impl Decider<'_> {
             state.waiting = None;
         }
         !is_quiet && !self.definition.is_ignored(said.input.message)
+    }
+
+    /// Whether what was said then was said to people, whose chat is closed by now.
+    fn was_peoples(&self, stored_at_ms: i64) -> bool {
+        let closed_at_ms = self.standing.chat.as_ref().map_or(0, |chat| chat.closed_at_ms);
+        stored_at_ms + CLOCK_SKEW_MAX_MS < closed_at_ms
     }
 
     /// Whether what was said then was somebody else's: the bot was given the conversation later. That it was let go is

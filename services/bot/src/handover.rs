@@ -22,7 +22,7 @@ pub(crate) async fn open_chat(
         tenant: place.tenant.to_string(),
         conversation: place.conversation.to_string(),
         user_id: user_id(place, contact),
-        user_name: first_bytes(&contact.name, NAME_BYTES_MAX).to_owned(),
+        user_name: user_name(contact),
         reason: reason.to_owned(),
     };
     office.bus.ask(CHATS_OPEN, &question, trace).await
@@ -35,9 +35,10 @@ fn user_id(place: &Place, contact: &Contact) -> String {
     alias.map_or_else(|| place.conversation.alias().value, |alias| alias.value.clone())
 }
 
-fn first_bytes(text: &str, bytes_max: usize) -> &str {
-    let end = (0..=bytes_max.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
-    &text[..end.unwrap_or(0)]
+/// The contact's name as a chat takes it: with one that is refused, people would never be given the conversation.
+fn user_name(contact: &Contact) -> String {
+    let plain: String = contact.name.chars().filter(|c| !c.is_control()).collect();
+    plain[..plain.floor_char_boundary(NAME_BYTES_MAX)].trim().to_owned()
 }
 
 #[cfg(test)]
@@ -60,9 +61,11 @@ mod tests {
     }
 
     #[test]
-    fn a_long_name_is_cut_between_characters() {
-        assert_eq!(first_bytes(&"ñ".repeat(200), NAME_BYTES_MAX).len(), 256);
-        assert_eq!(first_bytes(&format!("a{}", "ñ".repeat(200)), NAME_BYTES_MAX).len(), 255);
-        assert_eq!(first_bytes("ñ", NAME_BYTES_MAX), "ñ");
+    fn a_name_is_as_a_chat_takes_it() {
+        let name = |name: &str| user_name(&Contact { name: name.to_owned(), ..Contact::default() });
+        assert_eq!(name(&"ñ".repeat(200)).len(), 256);
+        assert_eq!(name(&format!("a{}", "ñ".repeat(200))).len(), 255);
+        assert_eq!((name("ñ").as_str(), name("").as_str()), ("ñ", ""));
+        assert_eq!(name("Con\0tact\r\n"), "Contact", "PostgreSQL stores no NUL");
     }
 }

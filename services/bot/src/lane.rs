@@ -163,8 +163,12 @@ impl Lane {
     }
 
     async fn settle(&mut self, outlook: Outlook) {
-        let Outlook { handled, waiting, is_ownerless, inquiry } = outlook;
-        (self.handled, self.waiting) = (self.handled.max(handled), waiting);
+        let Outlook { handled, is_others, waiting, is_ownerless, inquiry } = outlook;
+        // Something before it may be for the flow, and in the hands of another replica still.
+        if !is_others {
+            self.handled = self.handled.max(handled);
+        }
+        self.waiting = waiting;
         if !is_ownerless {
             self.thought = None;
         }

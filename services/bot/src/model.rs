@@ -29,7 +29,6 @@ use chasqui_proto::{
 };
 use tokio::time::Instant;
 
-pub(crate) use self::split::split;
 use self::{
     asking::Asking,
     breakers::Breakers,
@@ -39,6 +38,7 @@ use self::{
     request::Request,
     spent::Spent,
 };
+pub(crate) use self::{history::marked, split::split};
 use crate::{
     Config, Error,
     definition::{ModelSettings, Personality},

@@ -3,7 +3,7 @@
 use chasqui_proto::{
     MessageId,
     id::fact_id,
-    v1::{Channel, ChannelKind, Context, Direction, Message, MessageType, Priority, SenderType},
+    v1::{Channel, ChannelKind, Direction, Message, MessageType, Priority, SenderType},
 };
 use chasqui_responder::TO_FLOW;
 
@@ -60,7 +60,7 @@ pub(crate) fn messages(
             r#type: MessageType::Text.into(),
             text: reply.text,
             // Without the provider's id, which would quote the message.
-            context: Some(Context { message_id: input.id.clone(), ..Context::default() }),
+            answers: input.id.clone(),
             provider_type: TO_FLOW.to_owned(),
             raw: content.map_or_else(Default::default, |content| content.to_string().into()),
             occurred_at_ms: now_ms,
@@ -129,8 +129,7 @@ mod tests {
         assert_eq!((first.sender_type(), first.sender_id.as_str()), (SenderType::Ai, "bot"));
         assert_eq!((first.priority(), first.provider_type.as_str()), (Priority::Reply, "chatbot"));
         assert_eq!(first.channel.as_ref().unwrap().id, "100000000000001");
-        let context = first.context.as_ref().unwrap();
-        assert_eq!((context.message_id.as_str(), context.provider_message_id.as_str()), ("input", ""));
+        assert_eq!((first.answers.as_str(), &first.context), ("input", &None), "it is not quoted");
     }
 
     #[test]

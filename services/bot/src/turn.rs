@@ -51,8 +51,10 @@ pub(crate) struct Task<'a> {
 /// How a conversation stands after a turn. Everything that was decided is published.
 #[derive(Debug, Default)]
 pub(crate) struct Outlook {
-    /// Every message up to this position is handled.
+    /// Every message up to this position is handled; only the one in hand where `is_others`.
     pub(crate) handled: u64,
+    /// The message in hand is none of the bot's business, and nothing before it was looked at.
+    pub(crate) is_others: bool,
     /// What is answered later.
     pub(crate) waiting: Option<Waiting>,
     /// People are to have it, and their chat is not open yet.
@@ -83,7 +85,7 @@ pub(crate) async fn take(office: &Office, place: &Place, task: Task<'_>) -> Resu
         && is_others(office, place, goal).await?
     {
         meter::input("silent");
-        return Ok(Outlook { handled: goal.seq, ..Outlook::default() });
+        return Ok(Outlook { handled: goal.seq, is_others: true, ..Outlook::default() });
     }
     let (mut turn, next) = Turn::open(office, place, &task).await?;
     let mut inquiry = None;
@@ -98,6 +100,7 @@ pub(crate) async fn take(office: &Office, place: &Place, task: Task<'_>) -> Resu
     let state = turn.record.state;
     Ok(Outlook {
         handled: turn.handled,
+        is_others: false,
         waiting: state.waiting,
         is_ownerless: !state.handoff.is_empty(),
         inquiry,

@@ -61,8 +61,8 @@ impl Ear {
                     tally.stored(number, &message.id, at_us);
                     None
                 });
-            } else if let Some(context) = message.context {
-                contacts.note(|tally| tally.replied(&context.message_id, at_us));
+            } else if !message.answers.is_empty() {
+                contacts.note(|tally| tally.replied(&message.answers, at_us));
             }
         }
     }

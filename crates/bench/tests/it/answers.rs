@@ -11,7 +11,7 @@ use chasqui_kit::{Bus, TraceContext, bus::NatsConfig, publish::Fact, stream};
 use chasqui_proto::{
     ConversationToken, MessageId, Tenant,
     subject::{NodeToken, appointments_updated, messages_in, messages_out},
-    v1::{Appointment, Context, Message},
+    v1::{Appointment, Message},
 };
 use chasqui_testkit::NatsServer;
 use serde_json::{Value, json};
@@ -66,7 +66,7 @@ impl StandIn {
     async fn store(&self, message: &Message) {
         let tenant: Tenant = message.tenant.parse().unwrap();
         let conversation: ConversationToken = message.conversation.parse().unwrap();
-        let is_reply = message.context.is_some();
+        let is_reply = !message.answers.is_empty();
         let subject =
             if is_reply { messages_out(&tenant, &conversation) } else { messages_in(&tenant, &conversation) };
         self.bus.publish(Fact::new(subject, message, &message.id, TraceContext::root())).await.unwrap();
@@ -117,7 +117,7 @@ async fn webhook(State(shared): State<Arc<StandIn>>, body: Json<Value>) -> Statu
     for reply in 0..replies {
         let answer = Message {
             id: format!("{} {reply}", message.id),
-            context: Some(Context { message_id: message.id.clone(), ..Context::default() }),
+            answers: message.id.clone(),
             provider_id: String::new(),
             ..message.clone()
         };

@@ -3,7 +3,7 @@
 use chasqui_proto::v1::{
     Appointment, AppointmentPage, BotBudget, BotConversation, BotStatus, BotWork, ChangeAppointment, Chat,
     Conversation, Draft, FlowAnswer, FlowOption, FlowRequest, FlowState, GetAppointment, Heard,
-    ListAppointments, ListenerEntry, OpenChat, Responder, SteerConversation, TenantEntry, Typing, Waiting,
+    ListAppointments, ListenerEntry, Message, OpenChat, Responder, SteerConversation, TenantEntry, Typing, Waiting,
     directory_entry::Entry,
 };
 
@@ -17,6 +17,7 @@ pub(crate) fn all() -> Vec<Sample> {
     vec![
         sample("bot-conversation", &conversation()),
         sample("bot-conversation-front-end", &in_front_end()),
+        sample("message-answers", &Message { answers: ID.to_owned(), ..Message::default() }),
         sample("flow-request", &request()),
         sample("flow-answer", &answer()),
         sample("bot-work", &work()),

@@ -19,6 +19,16 @@ pub(crate) struct Thought {
 }
 
 impl Decider<'_> {
+    /// What becomes of messages for the language model that are not the bot's to answer any more; none where they are.
+    pub(crate) fn let_go(&self, state: BotConversation, said: &Said<'_>) -> Option<Decision> {
+        let mut decision = Decision { state, answers: Vec::new() };
+        if self.is_bots(&mut decision, said) {
+            return None;
+        }
+        decision.state.waiting = None;
+        Some(decision)
+    }
+
     /// What becomes of messages whose rule was to wait, and has.
     pub(crate) async fn after_pause(
         &self,
@@ -79,13 +89,17 @@ impl Decider<'_> {
 
     /// Puts an answer off. Not where the language model is at work: there is no place for two.
     pub(super) fn wait(&self, decision: &mut Decision, rule: &str, heard: Heard, pause: Pause) -> bool {
+        let is_of_another = |waiting: &Waiting| waiting.rule != rule && !waiting.rule.is_empty();
+        if decision.state.waiting.as_ref().is_some_and(is_of_another) {
+            self.answer_waiting(decision);
+            if !decision.state.handoff.is_empty() {
+                return true;
+            }
+        }
         match &mut decision.state.waiting {
             Some(waiting) if waiting.rule == rule => waiting::join(waiting, heard, pause, self.now_ms),
-            Some(waiting) if waiting.rule.is_empty() => return false,
-            _ => {
-                self.answer_waiting(decision);
-                decision.state.waiting = Some(waiting::begin(rule, vec![heard], pause, self.now_ms));
-            }
+            Some(_) => return false,
+            None => decision.state.waiting = Some(waiting::begin(rule, vec![heard], pause, self.now_ms)),
         }
         true
     }
@@ -108,14 +122,22 @@ impl Decider<'_> {
         }
     }
 
-    /// Says what a rule would have said later, before everything else. What a rule does beyond words is overtaken.
+    /// Does at once what a rule would have done later; what it says comes before everything else. Only a flow, which would
+    /// take what was said meanwhile for an answer, is overtaken.
     fn answer_waiting(&self, decision: &mut Decision) {
         let Some(waiting) = decision.state.waiting.take() else { return };
-        let action = self.definition.rule_named(&waiting.rule).map(|rule| &rule.action);
-        if let Some(Action::Reply(texts)) = action {
-            let language = self.language(&decision.state);
-            let replies = texts.iter().map(|text| (By::Rule, Reply::text(text.of(language))));
-            decision.answers.splice(0..0, replies);
+        match self.definition.rule_named(&waiting.rule).map(|rule| &rule.action) {
+            Some(Action::Reply(texts)) => {
+                let language = self.language(&decision.state);
+                let replies = texts.iter().map(|text| (By::Rule, Reply::text(text.of(language))));
+                decision.answers.splice(0..0, replies);
+            }
+            Some(Action::Handoff(text)) => self.hand_over(decision, "rule", text.as_ref()),
+            Some(Action::Model) => {
+                let waiting = waiting::begin("", waiting.heard, Pause::Delay(0), self.now_ms);
+                decision.state.waiting = Some(waiting);
+            }
+            Some(Action::Flow(_) | Action::Silence) | None => {}
         }
     }
 }

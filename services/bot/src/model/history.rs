@@ -88,8 +88,15 @@ pub(super) fn turns(mut stored: Vec<StoredMessage>, heard: &[Heard]) -> Vec<Turn
 
 fn turn(message: &Message) -> Option<Turn> {
     let role = if message.direction() == Direction::In { Role::User } else { Role::Assistant };
-    let mark = match message.r#type() {
-        MessageType::Reaction | MessageType::Edit | MessageType::Revoke | MessageType::System => return None,
+    match message.r#type() {
+        MessageType::Reaction | MessageType::Edit | MessageType::Revoke | MessageType::System => None,
+        kind => spoken(role, &marked(kind, &message.text)),
+    }
+}
+
+/// A text or caption as the model is shown it: with a word for what it cannot see or hear.
+pub(crate) fn marked(kind: MessageType, text: &str) -> String {
+    let mark = match kind {
         MessageType::Image => "[image]",
         MessageType::Audio => "[audio]",
         MessageType::Video => "[video]",
@@ -103,9 +110,13 @@ fn turn(message: &Message) -> Option<Turn> {
         | MessageType::Interactive
         | MessageType::Button
         | MessageType::Template
+        | MessageType::Reaction
+        | MessageType::Edit
+        | MessageType::Revoke
+        | MessageType::System
         | MessageType::Unspecified => "",
     };
-    spoken(role, format!("{mark} {}", message.text).trim())
+    format!("{mark} {text}").trim().to_owned()
 }
 
 fn spoken(role: Role, text: &str) -> Option<Turn> {

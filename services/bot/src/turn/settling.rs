@@ -148,6 +148,10 @@ impl Turn<'_> {
         let Some((stored, input)) = self.newest(&waiting.heard, goal).await? else {
             return self.forget_waiting().await.map(|()| None);
         };
+        let state = self.record.state.clone();
+        if let Some(decision) = self.decider().let_go(state, &said(&stored, &input)) {
+            return self.write_later(decision, &stored, &input).await.map(|()| None);
+        }
         let timeout_ms = self.office.config.model_timeout_ms + INQUIRY_MARGIN_MS;
         let claimed = Waiting {
             holder: self.office.node.to_string(),
@@ -220,7 +224,9 @@ impl Turn<'_> {
             Some(goal) => Some(goal.clone()),
             None => self.office.past.at(newest.seq).await?,
         };
-        Ok(found.and_then(|stored| stored.message.clone().map(|message| (stored, message))))
+        // Where the stream was made anew, another conversation's message may stand there.
+        let is_same = |message: &Arc<Message>| message.id == newest.message_id;
+        Ok(found.and_then(|stored| stored.message.clone().filter(is_same).map(|message| (stored, message))))
     }
 
     async fn forget_waiting(&mut self) -> Result<(), Obstacle> {

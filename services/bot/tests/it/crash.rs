@@ -7,7 +7,7 @@ use async_nats::jetstream;
 use chasqui_proto::{
     id::fact_id,
     stream,
-    v1::{BotConversation, Message, SenderType, StoredMessage},
+    v1::{BotConversation, Message, Responder, SenderType, StoredMessage},
 };
 use chasqui_testkit::wait_for;
 use futures::{StreamExt, TryStreamExt};
@@ -55,6 +55,38 @@ fn decided(input: &str, seq: u64, text: &str) -> BotConversation {
         decided_at_ms: chasqui_kit::clock::now_ms(),
         ..BotConversation::default()
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_for_the_flow_is_answered_though_the_next_message_was_for_a_bot_outside() -> Result<()> {
+    let mut world = world().await?;
+    world.config.responder = Responder::External;
+    let init = Message { provider_type: "chatbot_init".to_owned(), ..message(CONTACT, "") };
+    world.sends(init).await?;
+    let taken = taken_by_the_dead(&world).await?;
+    let _replica = world.replica("one").await?;
+    world.writes(CONTACT, "hola").await?;
+    world.holds(1).await;
+    // The first message comes to the replica that has handled the second one.
+    taken.ack_with(jetstream::AckKind::Nak(None)).await.map_err(|error| anyhow::anyhow!("{error}"))?;
+    world.settled().await;
+    assert_eq!(world.replies(CONTACT).await?.len(), 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_that_cannot_be_read_is_begun_anew() -> Result<()> {
+    let world = world().await?;
+    let bucket = world.bus.jetstream().get_key_value(stream::BOT.name).await?;
+    let key = stream::bot_key(&crate::world::tenant(), &CONTACT.parse()?);
+    bucket.put(key, vec![0xff; 9].into()).await?;
+    let _replica = world.replica("one").await?;
+    world.writes(CONTACT, "otra cosa").await?;
+    world.settled().await;
+    assert_eq!(world.texts(CONTACT).await?, ["No te entiendo."]);
+    let (state, _) = world.state(CONTACT).await?;
+    assert_eq!((state.tenant.as_str(), state.conversation.as_str()), ("default", CONTACT));
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -139,7 +171,7 @@ async fn the_order_of_many_messages_is_kept_by_three_replicas() -> Result<()> {
     }
     world.hears(CONTACT, 100).await;
     world.settled().await;
-    let answered = world.replies(CONTACT).await?.into_iter().map(|reply| reply.context.unwrap().message_id);
+    let answered = world.replies(CONTACT).await?.into_iter().map(|reply| reply.answers);
     assert_eq!(answered.collect::<Vec<_>>(), ids);
     Ok(())
 }

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use chasqui_kit::telemetry::Metrics;
 use chasqui_proto::{
     subject,
-    v1::{Channel, ChannelKind, Message, Typing},
+    v1::{Channel, ChannelKind, Message, MessageType, Typing},
 };
 use chasqui_testkit::{first_free_port, wait_for};
 use futures::StreamExt as _;
@@ -83,7 +83,11 @@ impl Server {
 }
 
 pub(crate) async fn world() -> Result<(World, Server)> {
-    let (server, mut world) = (Server::start().await?, World::with(ANSWERED_BY_THE_MODEL).await?);
+    world_with(ANSWERED_BY_THE_MODEL).await
+}
+
+pub(crate) async fn world_with(definition: &str) -> Result<(World, Server)> {
+    let (server, mut world) = (Server::start().await?, World::with(definition).await?);
     world.config.openai_api_key = Some("local-openai-key".into());
     world.config.openai_base_url = format!("http://127.0.0.1:{}/v1", server.port);
     Ok((world, server))
@@ -105,6 +109,17 @@ async fn an_answer_that_broke_off_is_asked_for_again_and_said_once() -> Result<(
     assert_eq!(world.texts(CONTACT).await?, ["Dijiste: hola"]);
     assert_eq!(server.asked().await?, 2);
     world.each_once(CONTACT).await?;
+    replica.stop().await
+}
+
+#[tokio::test]
+async fn the_model_is_told_of_what_has_no_words() -> Result<()> {
+    let (world, _server) = world().await?;
+    let replica = world.replica("a").await?;
+    world.sends(Message { r#type: MessageType::Audio.into(), ..message(CONTACT, "") }).await?;
+    world.sends(Message { r#type: MessageType::Image.into(), ..message("5491100000002", "mi pie") }).await?;
+    assert_eq!(world.hears(CONTACT, 1).await[0].text, "Dijiste: [audio]");
+    assert_eq!(world.hears("5491100000002", 1).await[0].text, "Dijiste: [image] mi pie");
     replica.stop().await
 }
 

@@ -2,10 +2,11 @@
 
 use anyhow::Result;
 use chasqui_kit::clock;
+use chasqui_testkit::wait_for;
 
 use crate::{
     conversation::DEFINITION,
-    world::{CONTACT, World, message},
+    world::{CONTACT, SOON, World, message},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,6 +96,27 @@ async fn an_agents_last_words_do_not_silence_the_bot_after_the_chat() -> Result<
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_written_to_people_is_not_answered_once_they_are_done() -> Result<()> {
+    let world = World::with(DEFINITION).await?;
+    world.replica("one").await?.stop().await?;
+    world.opens_chat(CONTACT).await?;
+    for _ in 0..3 {
+        world.writes(CONTACT, "horario").await?;
+    }
+    let written = clock::now_ms();
+    wait_for(SOON, "it is a while ago", async || (clock::now_ms() > written + 1_100).then_some(())).await;
+    world.closes_chat(CONTACT).await?;
+    // The bot was away meanwhile.
+    let _replica = world.replica("two").await?;
+    world.settled().await;
+    assert!(world.replies(CONTACT).await?.is_empty());
+    world.writes(CONTACT, "otra cosa").await?;
+    world.hears(CONTACT, 1).await;
+    assert_eq!(world.texts(CONTACT).await?, ["No te entiendo."]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn while_nobody_can_open_a_chat_it_is_tried_again_and_nobody_is_left_alone() -> Result<()> {
     let mut world = World::with(DEFINITION).await?;
     let replica = world.replica("one").await?;
@@ -125,10 +147,7 @@ async fn what_is_too_old_to_be_answered_is_given_to_people() -> Result<()> {
     world.replica("one").await?.stop().await?;
     world.writes(CONTACT, "horario").await?;
     let stored = clock::now_ms();
-    chasqui_testkit::wait_for(crate::world::SOON, "it is old", async || {
-        (clock::now_ms() > stored + 1_100).then_some(())
-    })
-    .await;
+    wait_for(SOON, "it is old", async || (clock::now_ms() > stored + 1_100).then_some(())).await;
     let _replica = world.replica("two").await?;
     world.hears(CONTACT, 1).await;
     world.settled().await;

@@ -6,7 +6,7 @@ use anyhow::Result;
 use chasqui_testkit::wait_for;
 
 use crate::{
-    model::{Server, world},
+    model::{Server, world, world_with},
     world::{CONTACT, SOON, World},
 };
 
@@ -53,7 +53,7 @@ async fn what_is_written_meanwhile_is_answered_next_and_nothing_twice() -> Resul
     world.settled().await;
     assert_eq!(world.texts(CONTACT).await?, ["Uno.", "Dos."]);
     let answered =
-        world.replies(CONTACT).await?.into_iter().map(|reply| reply.context.unwrap_or_default().message_id);
+        world.replies(CONTACT).await?.into_iter().map(|reply| reply.answers);
     assert_eq!(answered.collect::<Vec<_>>(), [first, last]);
     assert_eq!(server.asked().await?, 2);
     Ok(())
@@ -84,5 +84,22 @@ async fn people_who_take_over_meanwhile_are_not_interrupted() -> Result<()> {
     world.opens_chat(CONTACT).await?;
     world.settled().await;
     assert!(world.replies(CONTACT).await?.is_empty());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_model_is_not_asked_about_what_people_or_nobody_answers_by_now() -> Result<()> {
+    let (world, server) = world_with("[model]\ndebounce_ms = 2000\n").await?;
+    let _one = world.replica("one").await?;
+    world.writes(CONTACT, "hola").await?;
+    world.holds(1).await;
+    world.opens_chat(CONTACT).await?;
+    world.settled().await;
+    world.writes("5491100000002", "hola").await?;
+    world.holds(1).await;
+    world.suspends().await?;
+    world.settled().await;
+    assert_eq!(server.asked().await?, 0);
+    assert!(world.replies(CONTACT).await?.is_empty() && world.opened().is_empty());
     Ok(())
 }

@@ -19,6 +19,12 @@ reply = "Despacio."
 delay_ms = 2000
 
 [[rules]]
+name = "complaint"
+keywords = ["queja"]
+handoff = "Te paso con alguien."
+delay_ms = 2000
+
+[[rules]]
 name = "quick"
 keywords = ["ya"]
 reply = "Ya."
@@ -45,7 +51,7 @@ async fn three_messages_in_a_row_have_one_answer() -> Result<()> {
     let said = world.hears(CONTACT, 1).await;
     world.settled().await;
     assert_eq!(world.texts(CONTACT).await?, ["Entendido todo."]);
-    assert_eq!(said[0].context.as_ref().unwrap().message_id, last);
+    assert_eq!(said[0].answers, last);
     assert!(said[0].occurred_at_ms >= written + 900, "it waited until the contact was silent");
     let (state, _) = world.state(CONTACT).await?;
     assert!(state.waiting.is_none(), "{state:?}");
@@ -109,5 +115,20 @@ async fn people_who_take_over_meanwhile_are_not_interrupted_by_what_waited() -> 
     world.hears(CONTACT, 1).await;
     world.settled().await;
     assert_eq!(world.texts(CONTACT).await?, ["Ya te atienden."]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_whom_a_rule_calls_later_are_called_though_the_contact_goes_on_writing() -> Result<()> {
+    let world = World::with(DEFINITION).await?;
+    let _replica = world.replica("one").await?;
+    for (number, next) in ["ya", "lento"].into_iter().enumerate() {
+        let contact = format!("549110000002{number}");
+        world.writes(&contact, "tengo una queja").await?;
+        world.writes(&contact, next).await?;
+        world.settled().await;
+        assert_eq!(world.opened().last(), Some(&(contact.clone(), "rule".to_owned())), "{next}");
+        assert_eq!(world.texts(&contact).await?.last().map(String::as_str), Some("Te paso con alguien."));
+    }
     Ok(())
 }

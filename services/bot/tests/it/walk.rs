@@ -27,7 +27,7 @@ pub(crate) async fn walk(world: &World, contact: &str) -> Result<usize> {
             let next = next.await.with_context(|| format!("{contact} waits for an answer to {word}"))?;
             let answer = Message::decode(next.context("the subscription goes on")?.payload)?;
             count += 1;
-            if answer.context.is_some_and(|context| context.message_id == id) {
+            if answer.answers == id {
                 break;
             }
         }

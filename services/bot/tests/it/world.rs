@@ -17,8 +17,8 @@ use chasqui_proto::{
     stream::{self, bot_key, bucket_stream, bucket_subject},
     subject::{self, NodeToken},
     v1::{
-        BotConversation, Channel, ChannelKind, Chat, ChatStatus, Contact, Conversation, Direction, Message,
-        MessageType, Responder, SenderType,
+        BotConversation, Channel, ChannelKind, Chat, ChatStatus, Contact, Conversation, Direction,
+        DirectoryEntry, Message, MessageType, Responder, SenderType, TenantEntry, directory_entry::Entry,
     },
 };
 use chasqui_testkit::{NatsServer, wait_for};
@@ -244,6 +244,15 @@ impl World {
         let subject = subject::conversations_updated(&tenant(), &token(&conversation.token));
         let id = format!("{}:{}", conversation.token, conversation.version);
         self.bus.publish(Fact::new(subject, &conversation, id, TraceContext::root())).await?;
+        Ok(())
+    }
+
+    /// The tenant is suspended.
+    pub(crate) async fn suspends(&self) -> Result<()> {
+        let entry = TenantEntry { tenant: tenant().to_string(), suspended: true, ..TenantEntry::default() };
+        let directory = self.bus.jetstream().get_key_value(stream::DIRECTORY.name).await?;
+        let entry = DirectoryEntry { entry: Some(Entry::Tenant(entry)) };
+        directory.put(stream::tenant_key(&tenant()), entry.encode_to_vec().into()).await?;
         Ok(())
     }
 

@@ -171,11 +171,13 @@ impl Caller {
             return Ok(wanted.unwrap_or_default());
         }
         let Identity { user, tenant, person, .. } = &self.identity;
-        let own = [user.clone(), person.to_string(), ConversationId::of(tenant, person).to_string()];
-        if wanted.is_some_and(|wanted| !own.contains(&wanted)) {
+        // Every other name may also be somebody else's number, or what another contact is known by.
+        let id = ConversationId::of(tenant, person).to_string();
+        let own = [user.as_str(), person.as_str(), &id];
+        if wanted.is_some_and(|wanted| !own.contains(&wanted.as_str())) {
             return Err(Error::Forbidden("conversation: a user sees its own appointments only"));
         }
-        Ok(person.to_string())
+        Ok(id)
     }
 
     /// One appointment. A user is told the same of somebody else's as of one that nobody has.

@@ -58,6 +58,10 @@ fn appointment(tenant: &str, id: &str, user: &str) -> v1::Appointment {
     }
 }
 
+fn chat_of(appointment: &v1::Appointment) -> String {
+    chat_id(&appointment.tenant, &appointment.user_id)
+}
+
 impl Book {
     async fn open(world: &World) -> (Self, Responder) {
         let book = Self {
@@ -97,12 +101,12 @@ impl Book {
 
     fn list(&self, question: v1::ListAppointments) -> Result<v1::AppointmentPage, Refused> {
         self.lists.lock().unwrap().push(question.clone());
-        if question.conversation == person("u3").as_str() {
+        if question.conversation == chat_id(&question.tenant, "u3") {
             return Err(Refused("there is no such conversation", Code::NotFound));
         }
         let wanted = |found: &&v1::Appointment| {
             found.tenant == question.tenant
-                && (question.conversation.is_empty() || found.conversation == question.conversation)
+                && (question.conversation.is_empty() || chat_of(found) == question.conversation)
         };
         let appointments = self.appointments.lock().unwrap().iter().filter(wanted).cloned().collect();
         Ok(v1::AppointmentPage { appointments, next: question.cursor })
@@ -211,6 +215,11 @@ async fn ben_41_a_user_sees_its_own_appointments_cancels_them_and_learns_nothing
     for query in ["", "?conversation=u1", &format!("?conversation={own_chat}")] {
         let (status, page) = get(&node, query, "u1").await;
         assert_eq!((status, ids(&page)), (200, vec![OWN]), "{query}");
+        let asked = book.lists.lock().unwrap().pop().unwrap();
+        assert_eq!(
+            asked.conversation, own_chat,
+            "its id alone is nobody else's number, and no contact's alias"
+        );
     }
     assert_eq!(ids(&get(&node, "", "u3").await.1), Vec::<&str>::new(), "it never wrote");
     let asked = book.lists.lock().unwrap().len();
