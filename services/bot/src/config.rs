@@ -45,6 +45,13 @@ pub struct Config {
     pub responder: Responder,
 }
 
+impl Config {
+    /// `quiet_secs` in milliseconds.
+    pub(crate) fn quiet_ms(&self) -> i64 {
+        i64::try_from(self.quiet_secs.saturating_mul(1_000)).unwrap_or(i64::MAX)
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {

@@ -122,7 +122,7 @@ impl Decider<'_> {
         {
             return false;
         }
-        let is_quiet = state.quiet_until_ms > said.stored_at_ms;
+        let is_quiet = state.quiet_until_ms > said.stored_at_ms && !self.is_given_back(state);
         if is_quiet {
             state.waiting = None;
         }
@@ -133,6 +133,12 @@ impl Decider<'_> {
     fn was_peoples(&self, stored_at_ms: i64) -> bool {
         let closed_at_ms = self.standing.chat.as_ref().map_or(0, |chat| chat.closed_at_ms);
         stored_at_ms + CLOCK_SKEW_MAX_MS < closed_at_ms
+    }
+
+    /// Whether the agent for whom the bot is silent has closed a chat since.
+    fn is_given_back(&self, state: &BotConversation) -> bool {
+        let wrote_at_ms = state.quiet_until_ms.saturating_sub(self.office.config.quiet_ms());
+        self.standing.chat.as_ref().is_some_and(|chat| chat.closed_at_ms >= wrote_at_ms)
     }
 
     /// Whether what was said then was somebody else's: the bot was given the conversation later. That it was let go is
@@ -166,10 +172,11 @@ impl Decider<'_> {
         if self.is_late(said.stored_at_ms) {
             return self.hand_over(decision, "late", None);
         }
-        if self.definition.handoff().is_asked_for(said.input.text) {
+        let is_elsewhere = decision.state.flow.as_ref().is_some_and(|flow| flow.from_front_end);
+        let is_choice = !is_elsewhere && self.is_choice(&decision.state, said);
+        if !is_choice && self.definition.handoff().is_asked_for(said.input.text) {
             return self.hand_over(decision, "keyword", None);
         }
-        let is_elsewhere = decision.state.flow.as_ref().is_some_and(|flow| flow.from_front_end);
         if !is_elsewhere && self.go_on_with_flow(decision, said).await {
             return;
         }

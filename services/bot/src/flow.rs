@@ -16,10 +16,10 @@ mod walk;
 use chasqui_proto::v1::{FlowAnswer, FlowState};
 
 pub(crate) use self::step::{Asked, CallFailed, End, Start, Step};
+use self::{choice::Choice, question::Question, state::State, step::Position, walk::Walk};
 pub use self::{script::Script, summary::Summary};
-use self::{state::State, step::Position, walk::Walk};
 use crate::{
-    input::Input,
+    input::{Input, InputKind},
     language::{Language, Text},
     problem::Problem,
     words::Words,
@@ -127,6 +127,15 @@ impl Flow {
         let (run, started_at_ms) = (start.run.to_owned(), start.now_ms);
         let state = FlowState { run, started_at_ms, ..FlowState::default() };
         self.walk(state, start.language, start.now_ms).begin()
+    }
+
+    /// Whether what the contact said is one of the things that it was given to choose from.
+    pub(crate) fn offers(&self, state: &FlowState, input: &Input<'_>, now_ms: i64) -> bool {
+        let present = self.states.iter().find(|own| own.name == state.state).map(|own| &own.question);
+        let is_given = |choice: &Choice| choice.chosen(&state.state, &state.options, input).is_some();
+        input.kind == InputKind::Text
+            && state.expires_at_ms > now_ms
+            && matches!(present, Some(Question::Choice(choice)) if is_given(choice))
     }
 
     /// Takes what the contact said.

@@ -24,6 +24,7 @@ pub(crate) async fn open_chat(
         user_id: user_id(place, contact),
         user_name: user_name(contact),
         reason: reason.to_owned(),
+        ..OpenChat::default()
     };
     office.bus.ask(CHATS_OPEN, &question, trace).await
 }

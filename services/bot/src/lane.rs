@@ -204,10 +204,10 @@ impl Lane {
         let waiting = self.waiting.as_ref()?;
         let now_ms = clock::now_ms();
         let until = |at_ms: i64| Duration::from_millis(u64::try_from(at_ms - now_ms).unwrap_or(0));
-        if self.thinking.is_some() {
-            return None;
-        }
         if waiting::is_held(waiting, now_ms) {
+            if self.thinking.is_some() {
+                return None;
+            }
             return Some(now + until(waiting.held_until_ms).min(LOOK_EVERY));
         }
         Some(now + until(waiting.due_at_ms))

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use chasqui_proto::{ConversationToken, Tenant};
+use chasqui_proto::{ConversationToken, Tenant, address};
 
 /// A conversation of a tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -11,8 +11,9 @@ pub(crate) struct Place {
     pub(crate) conversation: ConversationToken,
 }
 
+/// As logs show it.
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.tenant, self.conversation)
+        write!(f, "{}/{}", self.tenant, address::masked(&self.conversation.to_string()))
     }
 }

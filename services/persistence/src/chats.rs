@@ -103,24 +103,33 @@ impl Chats {
             user_name: text("user_name", &question.user_name, NAME_BYTES_MAX)?,
             reason: text("reason", &question.reason, REASON_BYTES_MAX)?,
         };
+        let agent = text("agent_id", &question.agent_id, ID_BYTES_MAX)?;
         let place = reference::place(&self.pool, tenant.clone(), &question.conversation).await?;
         // Most of those who ask have an open chat: they wait for nobody.
-        let says_enough = |row: &Row| row.is_open() && !row.lacks(opener.reason);
-        if let Some(open) = rows::newest(&self.pool, place.id).await?.filter(says_enough) {
+        let is_with = |row: &Row| agent.is_empty() || row.agent_id.as_deref() == Some(agent);
+        let is_so = |row: &Row| row.is_open() && !row.lacks(opener.reason) && is_with(row);
+        if let Some(open) = rows::newest(&self.pool, place.id).await?.filter(is_so) {
             return Ok(open.state());
         }
         let mut change = self.begin(&tenant).await?;
         let newest = rows::newest(&mut *change.transaction, place.id).await?;
         match newest.as_ref().filter(|row| row.is_open()) {
-            Some(open) if !open.lacks(opener.reason) => return Ok(open.clone().state()),
-            Some(open) => {
+            Some(open) if is_so(open) => return Ok(open.clone().state()),
+            Some(open) if open.lacks(opener.reason) => {
                 rows::give_reason(&mut change.transaction, open.id, opener.reason, change.now).await?;
             }
+            Some(_) => {}
             None => {
                 rows::insert(&mut change.transaction, &place, newest.as_ref(), opener, change.now).await?;
             }
         }
         change.conversations.push(place.id);
+        // Before the queue follows: whoever is free is neither given it nor told of it.
+        if let Some(chat) =
+            rows::newest(&mut *change.transaction, place.id).await?.filter(|row| !is_with(row))
+        {
+            change.give_to(agent, &chat).await?;
+        }
         self.finish(change, place.id).await
     }
 

@@ -3,8 +3,8 @@
 use chasqui_proto::v1::{
     Appointment, AppointmentPage, BotBudget, BotConversation, BotStatus, BotWork, ChangeAppointment, Chat,
     Conversation, Draft, FlowAnswer, FlowOption, FlowRequest, FlowState, GetAppointment, Heard,
-    ListAppointments, ListenerEntry, Message, OpenChat, Responder, SteerConversation, TenantEntry, Typing, Waiting,
-    directory_entry::Entry,
+    ListAppointments, ListenerEntry, Message, OpenChat, Responder, SteerConversation, TenantEntry, Typing,
+    Waiting, directory_entry::Entry,
 };
 
 use super::{Sample, contact, cursor, message, people, sample, tenant, token};
@@ -31,6 +31,7 @@ pub(crate) fn all() -> Vec<Sample> {
         sample("bot-status-model", &status()),
         sample("chat-reason", &Chat { reason: "keyword".to_owned(), ..Chat::default() }),
         sample("open-chat-reason", &OpenChat { reason: "failure".to_owned(), ..OpenChat::default() }),
+        sample("open-chat-agent", &OpenChat { agent_id: "a-1".to_owned(), ..OpenChat::default() }),
         sample("steer-conversation", &steer()),
         sample("conversation-steered", &Conversation { steered_at_ms: AT_MS, ..Conversation::default() }),
         sample("appointment-patient", &appointment()),

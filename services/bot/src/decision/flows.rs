@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use chasqui_proto::{
     id::fact_id,
     subject,
-    v1::{FlowAnswer, FlowRequest},
+    v1::{BotConversation, FlowAnswer, FlowRequest},
 };
 
 use super::{Decider, Decision, Said};
@@ -40,6 +40,14 @@ impl Decider<'_> {
         if let Some(flow) = &mut decision.state.flow {
             flow.from_front_end = true;
         }
+    }
+
+    /// Whether it is one of the things that the flow gives the contact to choose from.
+    pub(super) fn is_choice(&self, state: &BotConversation, said: &Said<'_>) -> bool {
+        state.flow.as_ref().is_some_and(|state| {
+            let flow = self.definition.flow(&state.flow);
+            flow.is_some_and(|flow| flow.offers(state, &said.input, self.now_ms))
+        })
     }
 
     /// Goes on with the flow that the conversation is in. Whether that answers what was said: not where there is none,

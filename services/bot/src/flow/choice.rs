@@ -97,6 +97,11 @@ impl Choice {
     }
 }
 
+/// Whether the contact pressed a button of some question of a flow.
+pub(super) fn is_button(input: &Input<'_>) -> bool {
+    input.choice.is_some_and(|id| id.starts_with(BUTTON))
+}
+
 /// `2`, `2.`, `2)`, `2. Medellín`.
 fn numbered(said: &Words, labels: &[Words]) -> Option<usize> {
     let (number, label) = said.as_str().split_once(' ').unwrap_or((said.as_str(), ""));

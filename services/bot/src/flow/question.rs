@@ -7,7 +7,7 @@ use regex::Regex;
 use time::Date;
 
 use super::{
-    choice::Choice,
+    choice::{self, Choice},
     date::{self, Dates},
 };
 use crate::input::Input;
@@ -80,7 +80,9 @@ impl Question {
     /// What the contact answered; none where it is no answer.
     pub(super) fn answer(&self, input: &Input<'_>, with: Circumstances<'_>) -> Option<Answer> {
         let length = input.text.chars().take(ANSWER_CHARACTERS_MAX + 1).count();
-        if length > ANSWER_CHARACTERS_MAX {
+        // Who presses a button twice has answered the question before, and not this one.
+        let is_of_button = !matches!(self, Self::Choice(_)) && choice::is_button(input);
+        if length > ANSWER_CHARACTERS_MAX || is_of_button {
             return None;
         }
         match self {
@@ -120,7 +122,7 @@ fn document(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use chasqui_proto::v1::Message;
+    use chasqui_proto::v1::{self, Message};
     use proptest::prelude::*;
 
     use super::*;
@@ -154,6 +156,21 @@ mod tests {
         }
         let open = Question::Text { characters: 0..=usize::MAX, pattern: None };
         assert_eq!(value(&open, &"a".repeat(ANSWER_CHARACTERS_MAX + 1)), None);
+    }
+
+    #[test]
+    fn a_button_of_an_earlier_question_is_no_answer() {
+        let pressed = |id: &str| Message {
+            text: "Primera vez".to_owned(),
+            choice: Some(v1::Choice { id: id.to_owned(), ..v1::Choice::default() }),
+            ..Message::default()
+        };
+        let text = Question::Text { characters: 1..=99, pattern: None };
+        for question in [text, Question::Search { characters: 1..=99 }] {
+            let is_answer = |id: &str| question.answer(&Input::of(&pressed(id), 1), WITH).is_some();
+            assert!(!is_answer("flow:awaiting_visit_type:primera vez"), "pressed twice");
+            assert!(is_answer("of a template") && is_answer(""));
+        }
     }
 
     #[test]

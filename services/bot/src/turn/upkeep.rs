@@ -15,8 +15,7 @@ pub(crate) async fn hush(office: &Office, place: &Place, at_ms: i64) -> Result<(
     if standing.chat.as_ref().is_some_and(within_chat) {
         return Ok(());
     }
-    let quiet_ms = i64::try_from(office.config.quiet_secs.saturating_mul(1_000)).unwrap_or(i64::MAX);
-    let quiet_until_ms = at_ms.saturating_add(quiet_ms);
+    let quiet_until_ms = at_ms.saturating_add(office.config.quiet_ms());
     let record = office.conversations.get_newest(place).await?;
     if record.state.quiet_until_ms >= quiet_until_ms {
         return Ok(());

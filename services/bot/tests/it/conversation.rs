@@ -1,6 +1,7 @@
 //! What the bot answers, and to whom.
 
 use anyhow::Result;
+use chasqui_kit::clock;
 use chasqui_proto::v1::{
     Channel, ChannelKind, Choice, Conversation, Message, MessageType, Priority, Responder, SenderType,
 };
@@ -91,8 +92,13 @@ async fn kon_where_a_bot_outside_answers_this_one_is_silent_unless_it_is_told_to
     world.settled().await;
     assert!(world.replies(CONTACT).await?.is_empty());
     assert!(world.state(CONTACT).await.is_err(), "nothing is kept of what is not the bot's");
-    let steered =
-        Conversation { token: CONTACT.to_owned(), ai_active: true, version: 1, ..Default::default() };
+    let steered = Conversation {
+        token: CONTACT.to_owned(),
+        ai_active: true,
+        steered_at_ms: clock::now_ms(),
+        version: 1,
+        ..Default::default()
+    };
     world.steers(Conversation { tenant: tenant().to_string(), ..steered.clone() }).await?;
     world.writes(CONTACT, "otra cosa").await?;
     world.hears(CONTACT, 1).await;

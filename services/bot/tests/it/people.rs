@@ -36,6 +36,25 @@ async fn who_asks_for_people_gets_them_and_the_bot_is_silent_until_they_are_done
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_flow_gives_to_choose_from_is_no_call_for_people() -> Result<()> {
+    let definition = "flows = [\"appointment\"]\n[handoff]\nkeywords = [\"cali\"]\ntext = \"Ya.\"\n";
+    let world = World::with(definition).await?;
+    let _replica = world.replica("one").await?;
+    for (number, text) in ["cita", "12345678", "Cali"].into_iter().enumerate() {
+        world.writes(CONTACT, text).await?;
+        world.hears(CONTACT, number + 1).await;
+    }
+    world.settled().await;
+    let (state, _) = world.state(CONTACT).await?;
+    assert_eq!(state.flow.unwrap_or_default().state, "awaiting_specialty_search");
+    // Here it is no choice.
+    world.writes(CONTACT, "Cali").await?;
+    world.settled().await;
+    assert_eq!(world.opened(), [(CONTACT.to_owned(), "keyword".to_owned())]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_flow_that_people_interrupted_is_begun_anew() -> Result<()> {
     let world = World::with(DEFINITION).await?;
     let _replica = world.replica("one").await?;
@@ -92,6 +111,25 @@ async fn an_agents_last_words_do_not_silence_the_bot_after_the_chat() -> Result<
     world.settled().await;
     world.writes(CONTACT, "otra cosa").await?;
     world.hears(CONTACT, 1).await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_who_wrote_and_then_opened_and_closed_a_chat_gives_the_conversation_back() -> Result<()> {
+    let world = World::with(DEFINITION).await?;
+    let _replica = world.replica("one").await?;
+    world.agent_writes(CONTACT, "Hola, soy yo").await?;
+    world.settled().await;
+    world.opens_chat(CONTACT).await?;
+    world.closes_chat(CONTACT).await?;
+    world.writes(CONTACT, "otra cosa").await?;
+    world.settled().await;
+    assert_eq!(world.texts(CONTACT).await?, ["No te entiendo."]);
+    world.agent_writes(CONTACT, "Una cosa más").await?;
+    world.settled().await;
+    world.writes(CONTACT, "otra cosa").await?;
+    world.settled().await;
+    assert_eq!(world.replies(CONTACT).await?.len(), 1, "the agent wrote after the chat");
     Ok(())
 }
 

@@ -52,8 +52,7 @@ async fn what_is_written_meanwhile_is_answered_next_and_nothing_twice() -> Resul
     world.hears(CONTACT, 2).await;
     world.settled().await;
     assert_eq!(world.texts(CONTACT).await?, ["Uno.", "Dos."]);
-    let answered =
-        world.replies(CONTACT).await?.into_iter().map(|reply| reply.answers);
+    let answered = world.replies(CONTACT).await?.into_iter().map(|reply| reply.answers);
     assert_eq!(answered.collect::<Vec<_>>(), [first, last]);
     assert_eq!(server.asked().await?, 2);
     Ok(())

@@ -217,7 +217,7 @@ impl Chat {
             conversation: identity.person.to_string(),
             user_id: identity.user.clone(),
             user_name: speech::name_in_chat(&identity.name),
-            reason: String::new(),
+            ..v1::OpenChat::default()
         };
         Ok(self.seat.edge.bus.ask(CHATS_OPEN, &question, TraceContext::root()).await?)
     }

@@ -260,7 +260,7 @@ fn read(body: Body) -> Result<v1::ChangeAppointment, Error> {
     let fields = Fields::of_change(body, &["status", "scheduled_at", "description"])?;
     let statuses = format!("one of {}", STATUSES.join(", "));
     let status = |text: &str| STATUSES.contains(&text).then(|| text.to_owned());
-    let moment = "a moment such as \"2026-11-25T10:30:00-03:00\", after 1970, or null";
+    let moment = "a moment such as \"2026-11-25T10:30:00-03:00\", of the years 2000 to 9999, or null";
     let description = format!("a text of at most {DESCRIPTION_CHARS_MAX} characters");
     let fitting = |text: &str| (text.chars().count() <= DESCRIPTION_CHARS_MAX).then(|| text.to_owned());
     Ok(v1::ChangeAppointment {

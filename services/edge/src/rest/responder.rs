@@ -11,7 +11,7 @@ use axum::{
 use chasqui_kit::TraceContext;
 use chasqui_proto::{
     ConversationToken,
-    service::{CHATS_ASSIGN, CHATS_CLOSE, CHATS_OPEN, CONVERSATIONS_GET, CONVERSATIONS_STEER},
+    service::{CHATS_CLOSE, CHATS_OPEN, CONVERSATIONS_GET, CONVERSATIONS_STEER},
     v1::{self, AgentStatus, AliasKind},
 };
 use serde::Serialize;
@@ -108,7 +108,7 @@ pub(crate) async fn steer(
         (status = 401, description = "The token is missing or refused", body = Refusal),
         (status = 403, description = "The token is a contact's, or its user is not staff", body = Refusal),
         (status = 404, description = "The tenant has no such conversation", body = Refusal),
-        (status = 409, description = "The agent is not active, or the chat was closed meanwhile", body = Refusal),
+        (status = 409, description = "The agent is not active", body = Refusal),
         (status = 413, description = "The body is too large", body = Refusal),
         (status = 503, description = "The store is away; try again", body = Refusal),
     )
@@ -181,21 +181,19 @@ async fn take_conversation(
     let question = v1::GetConversation { tenant: tenant.clone(), conversation };
     let known = edge.bus.ask(CONVERSATIONS_GET, &question, trace).await?;
     let question = v1::OpenChat {
-        tenant: tenant.clone(),
-        conversation: known.token.clone(),
+        tenant,
         user_id: user_id(&known),
+        conversation: known.token,
         user_name: name_in_chat(known.contact.as_ref().map_or("", |contact| &contact.name)),
         reason: TAKEN.to_owned(),
+        agent_id,
     };
-    edge.bus.ask(CHATS_OPEN, &question, trace).await?;
-    let question = v1::AssignChat { tenant, chat: known.token, agent_id };
-    let chat = edge.bus.ask(CHATS_ASSIGN, &question, trace).await?;
+    let chat = edge.bus.ask(CHATS_OPEN, &question, trace).await?;
     metrics::counter!("chasqui_edge_conversations_handed_over_total", "to" => "agent").increment(1);
     Ok(Json(ChatAnswer { success: true, chat: ChatView::new(&chat) }).into_response())
 }
 
-/// The agent who is to have a conversation. Checked before its chat is opened: one that is opened for nobody would go to
-/// whoever is free.
+/// The agent who is to have a conversation. Whoever is not there is refused by the name of the field.
 fn agent(edge: &Edge, caller: &Identity, body: Body) -> Result<String, Error> {
     let fields = Fields::of_option(body, &["agent_id"])?;
     let expected = format!("the id of an agent, 1 to {AGENT_ID_CHARS_MAX} characters");

@@ -10,7 +10,7 @@ use chasqui_proto::{
     ConversationId, ConversationToken, Tenant,
     address::{parse_address, phone},
     service::{
-        CHATS_ASSIGN, CHATS_CLOSE, CHATS_GET, CHATS_LIST, CHATS_OPEN, CONVERSATIONS_GET, CONVERSATIONS_STEER,
+        CHATS_CLOSE, CHATS_GET, CHATS_LIST, CHATS_OPEN, CONVERSATIONS_GET, CONVERSATIONS_STEER,
         MESSAGES_LIST, MESSAGES_UNDELIVERED, PERSISTENCE,
     },
     stream, subject, v1,
@@ -80,7 +80,15 @@ impl Desk {
         let free: Arc<Mutex<Option<(String, String)>>> = Arc::default();
         let (bus, known, taker) = (world.bus.clone(), chats.clone(), free.clone());
         let opened = move |question: v1::OpenChat, _| {
-            let (bus, chat) = (bus.clone(), open_chat(&known, &taker, &question));
+            let (bus, mut chat) = (bus.clone(), open_chat(&known, &taker, &question));
+            if !question.agent_id.is_empty() && chat.agent_id != question.agent_id {
+                let key = (question.tenant, question.conversation);
+                chat = change(&known, &key, |chat| {
+                    chat.status = v1::ChatStatus::Assigned.into();
+                    chat.agent_id = question.agent_id;
+                })
+                .unwrap();
+            }
             async move { Ok::<_, Refused>(tell(&bus, chat).await) }
         };
         responder.endpoint(CHATS_OPEN, opened).await.unwrap();
@@ -115,19 +123,6 @@ impl Desk {
             }
         };
         responder.endpoint(CHATS_CLOSE, closed).await.unwrap();
-        let (bus, known) = (world.bus.clone(), chats.clone());
-        let assigned = move |question: v1::AssignChat, _| {
-            let (bus, key) = (bus.clone(), (question.tenant, question.chat));
-            let chat = change(&known, &key, |chat| {
-                chat.status = v1::ChatStatus::Assigned.into();
-                chat.agent_id = question.agent_id;
-            });
-            async move {
-                let chat = chat.ok_or(Refused("there is no such chat"))?;
-                Ok::<_, Refused>(tell(&bus, chat).await)
-            }
-        };
-        responder.endpoint(CHATS_ASSIGN, assigned).await.unwrap();
         let found = |question: v1::GetConversation, _| {
             std::future::ready(conversation(question.tenant, question.conversation))
         };
@@ -216,7 +211,9 @@ fn open_chat(chats: &Chats, free: &Mutex<Option<(String, String)>>, question: &v
         return open.clone();
     }
     let known = known.unwrap_or_default();
-    let free = free.lock().unwrap().clone();
+    // Who is named has it, whoever is free.
+    let named = Some((question.agent_id.clone(), String::new())).filter(|(agent, _)| !agent.is_empty());
+    let free = named.or_else(|| free.lock().unwrap().clone());
     let status = if free.is_some() { v1::ChatStatus::Assigned } else { v1::ChatStatus::Waiting };
     let (agent_id, agent_user_id) = free.unwrap_or_default();
     let tenant: Tenant = question.tenant.parse().unwrap();

@@ -145,6 +145,40 @@ async fn a_chat_says_why_people_have_it_and_the_first_reason_stays() -> Result<(
     Ok(())
 }
 
+#[tokio::test]
+async fn who_takes_a_chat_has_it_and_whoever_is_free_is_told_nothing() -> Result<()> {
+    let Office { world, replica } = Office::open().await?;
+    hire(&world, &["a", "b"], true).await?;
+    let taking = |number: u32, agent: &str| v1::OpenChat {
+        tenant: "default".to_owned(),
+        conversation: format!("web_u{number}"),
+        reason: "taken".to_owned(),
+        agent_id: agent.to_owned(),
+        ..v1::OpenChat::default()
+    };
+    let ask = async |question| world.ask(service::CHATS_OPEN, question).await;
+    for agent in ["a", "b", "a"] {
+        let taken = ask(taking(1, agent)).await?;
+        assert_eq!((taken.status(), taken.agent_id.as_str()), (ChatStatus::Assigned, agent));
+        assert_eq!(ask(taking(1, agent)).await?, taken, "twice is once");
+        told(&world, &taken).await;
+    }
+    let first = ask(taking(2, "b")).await?;
+    assert_eq!((first.episode, first.agent_id.as_str()), (1, "b"));
+    let given: Vec<Option<String>> =
+        sqlx::query_scalar("select agent_id from chats order by position").fetch_all(&world.pool).await?;
+    assert_eq!(given, [Some("a".to_owned()), Some("b".to_owned())]);
+    assert!(first.version <= 2, "opened and given, to nobody else in between: {}", first.version);
+    let nobody = refusal(ask(taking(3, "c")).await);
+    assert_eq!(nobody, (Code::NotFound, "there is no such agent".to_owned()));
+    let get = v1::GetChat { tenant: "default".to_owned(), chat: "u3".to_owned() };
+    assert_eq!(refusal(world.ask(service::CHATS_GET, get).await).0, Code::NotFound, "nothing was opened");
+    let (code, message) = refusal(ask(taking(3, &"x".repeat(129))).await);
+    assert_eq!((code, message.as_str()), (Code::InvalidInput, "agent_id: must have at most 128 bytes"));
+    replica.stop().await;
+    Ok(())
+}
+
 /// Only opening opens: WhatsApp messages have no chat, and a closed one stays closed while its contact writes.
 #[tokio::test]
 async fn a_message_opens_no_chat() -> Result<()> {
