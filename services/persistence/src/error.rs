@@ -13,6 +13,11 @@ pub enum Error {
     /// The database's address cannot be read.
     #[error("persistence.database_url (DATABASE_URL) is not a PostgreSQL address: {0}")]
     DatabaseUrl(String),
+    /// The database keeps texts in another form than they come in.
+    #[error(
+        "the database is encoded in {0}, and must be in UTF8: create database … encoding 'UTF8' template template0"
+    )]
+    Encoding(String),
     /// The database refused or did not answer.
     #[error("the database failed: {0}")]
     Database(#[from] sqlx::Error),
@@ -61,7 +66,9 @@ pub enum Error {
 impl Coded for Error {
     fn code(&self) -> Code {
         match self {
-            Self::DatabaseUrlMissing | Self::DatabaseUrl(_) | Self::Invalid { .. } => Code::InvalidInput,
+            Self::DatabaseUrlMissing | Self::DatabaseUrl(_) | Self::Encoding(_) | Self::Invalid { .. } => {
+                Code::InvalidInput
+            }
             Self::Database(error) => database_code(error),
             Self::Migrate(_) | Self::Unreadable(_) => Code::Internal,
             Self::Stream(error) => error.code(),

@@ -28,6 +28,9 @@ use crate::{
 /// How often each replica looks for appointments that another one changed and died before it told them.
 const APPOINTMENTS_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How PostgreSQL must keep texts: those of contacts are in every script.
+const ENCODING: &str = "UTF8";
+
 /// Runs until stopped. Returning means that nothing of it runs any more; the batch in hand is stored and told, or will
 /// be delivered again.
 ///
@@ -73,6 +76,10 @@ pub async fn run(config: Config, platform: Platform, stop: CancellationToken) ->
 pub async fn migrate(database_url: &SecretString) -> Result<(), Error> {
     let options: PgConnectOptions = store::connect_options(database_url)?;
     let mut connection = PgConnection::connect_with(&options).await?;
+    let encoding: String = sqlx::query_scalar("show server_encoding").fetch_one(&mut connection).await?;
+    if encoding != ENCODING {
+        return Err(Error::Encoding(encoding));
+    }
     sqlx::migrate!("../../migrations").run(&mut connection).await?;
     connection.close().await?;
     Ok(())

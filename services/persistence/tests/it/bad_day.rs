@@ -6,6 +6,7 @@ use anyhow::Result;
 use chasqui_proto::{ConversationId, ConversationToken, subject, v1};
 use chasqui_testkit::{Postgres, wait_for};
 use secrecy::SecretString;
+use sqlx::{Connection, PgConnection};
 
 use crate::world::{SOON, World, inbound, phone, tenant, texts};
 
@@ -70,6 +71,17 @@ async fn a_database_that_comes_late_is_waited_for() -> Result<()> {
     world.stored(last).await;
     assert_eq!(world.stats().await?.messages_in, 1);
     replica.stop().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_keep_every_script_is_refused_at_once() -> Result<()> {
+    let server = Postgres::temporary().await?;
+    let mut connection = PgConnection::connect(&server.url("postgres")).await?;
+    let statement = "create database ascii encoding 'SQL_ASCII' locale 'C' template template0";
+    sqlx::raw_sql(statement).execute(&mut connection).await?;
+    let refused = chasqui_persistence::migrate(&server.url("ascii").into()).await.unwrap_err().to_string();
+    assert!(refused.contains("SQL_ASCII") && refused.contains("must be in UTF8"), "{refused}");
     Ok(())
 }
 
