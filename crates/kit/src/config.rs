@@ -1,7 +1,7 @@
 //! Configuration: defaults compiled in, then `chasqui.toml`, then `CHASQUI__SECTION__KEY`, then the names operators
 //! already know (`PORT`, `NATS_URL`, …). Read once, checked whole: every problem is told, not the first.
 
-use std::{collections::HashMap, fmt, path::Path, str::FromStr};
+use std::{collections::HashMap, fmt, ops::RangeInclusive, path::Path, str::FromStr};
 
 use config::{Config as Layers, ConfigError, Environment, File, FileFormat, Map, Value, ValueKind};
 use serde::{
@@ -57,6 +57,15 @@ impl Problems {
         if !holds {
             self.add(setting, expected);
         }
+    }
+
+    /// Adds a problem unless a number is in a range.
+    pub fn between<N>(&mut self, setting: &str, value: N, range: RangeInclusive<N>)
+    where
+        N: Copy + PartialOrd + fmt::Display,
+    {
+        let (least, most) = (range.start(), range.end());
+        self.require(range.contains(&value), setting, format_args!("must be {least} to {most}"));
     }
 
     /// Nothing is wrong.
@@ -244,6 +253,14 @@ mod tests {
         let sample = settings.take(&mut problems);
         settings.finish(&mut problems);
         (sample, problems)
+    }
+
+    #[test]
+    fn a_number_out_of_its_range_is_told_with_both_ends() {
+        let mut problems = Problems::default();
+        problems.between("x.fine", 1_u32, 1..=9);
+        problems.between("x.many", 10_u32, 1..=9);
+        assert_eq!(problems.lines(), ["x.many: must be 1 to 9"]);
     }
 
     #[test]

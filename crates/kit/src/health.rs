@@ -3,9 +3,17 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, RwLock},
+    time::Duration,
 };
 
 use serde_json::{Value, json};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::Bus;
+
+/// How often a part looks at its connection.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// The state of each part of a process. Parts are named by who reports them; cloned handles share the same board.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +52,19 @@ impl Health {
         let ready = all_ready(&parts);
         let parts: BTreeMap<&String, String> = parts.iter().map(|(part, s)| (part, state(s))).collect();
         json!({ "ready": ready, "parts": parts })
+    }
+
+    /// Says until stopped that a part works while the connection to NATS stands.
+    pub async fn follow(&self, part: &str, bus: &Bus, stop: &CancellationToken) {
+        while !stop.is_cancelled() {
+            if bus.is_connected() {
+                self.ready(part);
+            } else {
+                self.not_ready(part, "no connection to NATS");
+            }
+            stop.run_until_cancelled(sleep(LOOK_EVERY)).await;
+        }
+        self.not_ready(part, "stopping");
     }
 
     fn set(&self, part: &str, state: State) {

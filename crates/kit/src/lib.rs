@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod bucket;
 pub mod bus;
 pub mod clock;
 pub mod config;

@@ -74,16 +74,12 @@ impl Section for Config {
     const NAME: &'static str = "bot";
 
     fn check(&self, problems: &mut Problems) {
-        let between = |problems: &mut Problems, name: &str, value: u64, least: u64, most: u64| {
-            let is_right = (least..=most).contains(&value);
-            problems.require(is_right, &format!("bot.{name}"), format!("must be {least} to {most}"));
-        };
-        between(problems, "definitions_interval_ms", self.definitions_interval_ms, 100, 3_600_000);
-        between(problems, "model_timeout_ms", self.model_timeout_ms, 1, MODEL_TIMEOUT_MS_MAX);
-        between(problems, "call_timeout_ms", self.call_timeout_ms, 1, 30_000);
-        between(problems, "age_secs_max", self.age_secs_max, 1, AGE_SECS_MAX);
-        between(problems, "quiet_secs", self.quiet_secs, 0, QUIET_SECS_MAX);
-        between(problems, "in_hand_max", self.in_hand_max as u64, 1, 65_536);
+        problems.between("bot.definitions_interval_ms", self.definitions_interval_ms, 100..=3_600_000);
+        problems.between("bot.model_timeout_ms", self.model_timeout_ms, 1..=MODEL_TIMEOUT_MS_MAX);
+        problems.between("bot.call_timeout_ms", self.call_timeout_ms, 1..=30_000);
+        problems.between("bot.age_secs_max", self.age_secs_max, 1..=AGE_SECS_MAX);
+        problems.between("bot.quiet_secs", self.quiet_secs, 0..=QUIET_SECS_MAX);
+        problems.between("bot.in_hand_max", self.in_hand_max, 1..=65_536);
         let is_address =
             ["http://", "https://"].iter().any(|scheme| self.openai_base_url.starts_with(scheme));
         problems.require(is_address, "bot.openai_base_url", "must begin with http:// or https://");

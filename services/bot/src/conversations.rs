@@ -1,12 +1,7 @@
 //! The bucket `bot`: where the bot stands in each conversation, changed by compare and set only.
 
-use async_nats::jetstream::{
-    self,
-    context::PublishErrorKind,
-    message::PublishMessage,
-    stream::{DirectGetErrorKind, RawMessageErrorKind, Stream},
-};
-use chasqui_kit::{Bus, clock};
+use async_nats::jetstream::stream::{DirectGetErrorKind, RawMessageErrorKind, Stream};
+use chasqui_kit::{Bus, bucket::CompareAndSetError, clock};
 use chasqui_proto::{
     stream::{BOT, bot_key, bucket_stream, bucket_subject},
     v1::BotConversation,
@@ -75,22 +70,12 @@ impl Conversations {
         mut state: BotConversation,
     ) -> Result<Record, Obstacle> {
         state.updated_at_ms = clock::now_ms();
-        let message = PublishMessage::build()
-            .payload(state.encode_to_vec().into())
-            .expected_last_subject_sequence(record.revision);
-        let written = self.publish(subject(place), message).await.map_err(|error| match error.kind() {
-            PublishErrorKind::WrongLastSequence => Obstacle::Overtaken,
-            _ => Obstacle::away(error),
-        })?;
-        Ok(Record { state, revision: written })
-    }
-
-    async fn publish(
-        &self,
-        subject: String,
-        message: PublishMessage,
-    ) -> Result<u64, jetstream::context::PublishError> {
-        Ok(self.bus.jetstream().send_publish(subject, message).await?.await?.sequence)
+        let (key, value) = (bot_key(&place.tenant, &place.conversation), state.encode_to_vec().into());
+        match self.bus.compare_and_set(&BOT, &key, value, record.revision).await {
+            Ok(revision) => Ok(Record { state, revision }),
+            Err(CompareAndSetError::Overtaken) => Err(Obstacle::Overtaken),
+            Err(error @ CompareAndSetError::Away(_)) => Err(Obstacle::away(error)),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The life of the service.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use chasqui_directory::Directory;
 use chasqui_kit::{Bus, Platform, health::Health, lease::Leases, stream};
@@ -14,9 +14,6 @@ use crate::{
 };
 
 const NAME: &str = "bot";
-
-/// How often the connection is looked at for `/readyz`.
-const HEALTH_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Answers contacts until stopped. Returning means that nothing of it runs any more: what is not answered comes to
 /// another replica.
@@ -81,15 +78,7 @@ pub async fn run(config: Config, platform: Platform, stop: CancellationToken) ->
 async fn report_health(bus: &Bus, health: &Health, hears: &CancellationToken, stop: &CancellationToken) {
     health.not_ready(NAME, "opening the consumer");
     stop.run_until_cancelled(hears.cancelled()).await;
-    while !stop.is_cancelled() {
-        if bus.is_connected() {
-            health.ready(NAME);
-        } else {
-            health.not_ready(NAME, "the connection to NATS is lost");
-        }
-        stop.run_until_cancelled(tokio::time::sleep(HEALTH_INTERVAL)).await;
-    }
-    health.not_ready(NAME, "stopping");
+    health.follow(NAME, bus, stop).await;
 }
 
 fn broker(obstacle: impl std::fmt::Display) -> Error {

@@ -1,9 +1,6 @@
 //! The life of the service.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use axum::{
     Router,
@@ -13,9 +10,8 @@ use axum::{
 };
 use chasqui_directory::Directory;
 use chasqui_kit::{
-    Bus, Platform,
+    Platform,
     docs::{Documentation, Documents},
-    health::Health,
     stream,
 };
 use chasqui_proto::v1::EntryKind;
@@ -39,9 +35,6 @@ use crate::{
 };
 
 const NAME: &str = "ingest";
-
-/// How often the connection is looked at for `/readyz`.
-const HEALTH_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Makes the streams that are missing, then answers its routes until stopped and every request in hand is answered.
 pub async fn run(config: Config, platform: Platform, stop: CancellationToken) -> Result<(), Error> {
@@ -68,8 +61,7 @@ pub async fn run(config: Config, platform: Platform, stop: CancellationToken) ->
     let routes = routes(&config, &platform, means)?.route_layer(observed);
     let mounted = platform.door.mount_documented(NAME, routes, documentation);
     tracing::info!(tenant = %platform.tenant, "ingest is ready");
-    report_health(&platform.bus, &platform.health, &stop).await;
-    platform.health.not_ready(NAME, "stopping");
+    platform.health.follow(NAME, &platform.bus, &stop).await;
     drop(mounted);
     in_hand.close();
     in_hand.wait().await;
@@ -179,15 +171,4 @@ async fn observe(State(in_hand): State<TaskTracker>, request: Request, next: Nex
     metrics::histogram!("chasqui_ingest_request_seconds", "route" => route.clone()).record(began.elapsed());
     metrics::counter!("chasqui_ingest_requests_total", "route" => route, "status" => status).increment(1);
     response
-}
-
-async fn report_health(bus: &Bus, health: &Health, stop: &CancellationToken) {
-    let mut looks = tokio::time::interval(HEALTH_INTERVAL);
-    while stop.run_until_cancelled(looks.tick()).await.is_some() {
-        if bus.is_connected() {
-            health.ready(NAME);
-        } else {
-            health.not_ready(NAME, "no connection to NATS");
-        }
-    }
 }

@@ -109,19 +109,15 @@ impl Section for Config {
         if let Err(error) = Allowed::new(&self.private_networks_allowed) {
             problems.add("webhooks.private_networks_allowed", error);
         }
-        let between = |problems: &mut Problems, name: &str, value: u64, least: u64, most: u64| {
-            let is_right = (least..=most).contains(&value);
-            problems.require(is_right, &format!("webhooks.{name}"), format!("must be {least} to {most}"));
-        };
-        between(problems, "timeout_ms", self.timeout_ms, 1, TIMEOUT_MS_MAX);
-        between(problems, "retry_after_secs_max", self.retry_after_secs_max, 0, RETRY_SECS_MAX);
-        between(problems, "rest_secs_max", self.rest_secs_max, 1, RETRY_SECS_MAX);
-        between(problems, "rest_secs_min", self.rest_secs_min, 1, self.rest_secs_max.max(1));
-        between(problems, "refusals_max", self.refusals_max.into(), 1, u32::MAX.into());
-        between(problems, "listener_attempts_max", self.listener_attempts_max.into(), 1, 1_024);
-        between(problems, "host_attempts_max", self.host_attempts_max as u64, 1, 65_536);
-        between(problems, "attempts_max", self.attempts_max as u64, 1, 65_536);
-        between(problems, "in_hand_max", self.in_hand_max as u64, 1, 65_536);
+        problems.between("webhooks.timeout_ms", self.timeout_ms, 1..=TIMEOUT_MS_MAX);
+        problems.between("webhooks.retry_after_secs_max", self.retry_after_secs_max, 0..=RETRY_SECS_MAX);
+        problems.between("webhooks.rest_secs_max", self.rest_secs_max, 1..=RETRY_SECS_MAX);
+        problems.between("webhooks.rest_secs_min", self.rest_secs_min, 1..=self.rest_secs_max.max(1));
+        problems.between("webhooks.refusals_max", self.refusals_max, 1..=u32::MAX);
+        problems.between("webhooks.listener_attempts_max", self.listener_attempts_max, 1..=1_024);
+        problems.between("webhooks.host_attempts_max", self.host_attempts_max, 1..=65_536);
+        problems.between("webhooks.attempts_max", self.attempts_max, 1..=65_536);
+        problems.between("webhooks.in_hand_max", self.in_hand_max, 1..=65_536);
         problems.require(
             (1..=ATTEMPTS_MAX).contains(&self.retry_schedule_secs.len())
                 && self.retry_schedule_secs.iter().all(|secs| *secs <= RETRY_SECS_MAX),

@@ -1,6 +1,6 @@
 //! The life of the service.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use chasqui_directory::Directory;
 use chasqui_kit::{Bus, Platform, health::Health, lease::Leases, stream};
@@ -14,9 +14,6 @@ use crate::{
 };
 
 const NAME: &str = "webhooks";
-
-/// How often the connection is looked at for `/readyz`.
-const HEALTH_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Makes the streams that are missing, then routes and delivers its share until stopped. Returning means that nothing
 /// of it runs any more: attempts in flight have ended or were cut off, and what is not settled comes to another replica.
@@ -58,13 +55,5 @@ async fn report_health(bus: &Bus, health: &Health, stop: &CancellationToken) {
     if let Err(error) = bus.barrier().await {
         tracing::debug!(%error, "requests may not arrive yet");
     }
-    while !stop.is_cancelled() {
-        if bus.is_connected() {
-            health.ready(NAME);
-        } else {
-            health.not_ready(NAME, "the connection to NATS is lost");
-        }
-        stop.run_until_cancelled(tokio::time::sleep(HEALTH_INTERVAL)).await;
-    }
-    health.not_ready(NAME, "stopping");
+    health.follow(NAME, bus, stop).await;
 }

@@ -1,12 +1,7 @@
 //! The bucket `sends`: where each message stands, changed by compare and set only.
 
-use async_nats::jetstream::{
-    self,
-    context::PublishErrorKind,
-    message::PublishMessage,
-    stream::{RawMessageErrorKind, Stream},
-};
-use chasqui_kit::Bus;
+use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
+use chasqui_kit::{Bus, bucket::CompareAndSetError};
 use chasqui_proto::{
     MessageId, Tenant,
     stream::{SENDS, bucket_stream, bucket_subject, send_key},
@@ -88,22 +83,11 @@ impl Sends {
         id: &MessageId,
         (record, send): (&Record, Send),
     ) -> Result<Record, SendsError> {
-        let subject = bucket_subject(&SENDS, &send_key(tenant, session, id));
-        let message = PublishMessage::build()
-            .payload(send.encode_to_vec().into())
-            .expected_last_subject_sequence(record.revision);
-        let written = self.publish(subject, message).await.map_err(|error| match error.kind() {
-            PublishErrorKind::WrongLastSequence => SendsError::Overtaken,
-            _ => SendsError::Away(error.to_string()),
-        })?;
-        Ok(Record { send, revision: written })
-    }
-
-    async fn publish(
-        &self,
-        subject: String,
-        message: PublishMessage,
-    ) -> Result<u64, jetstream::context::PublishError> {
-        Ok(self.bus.jetstream().send_publish(subject, message).await?.await?.sequence)
+        let (key, value) = (send_key(tenant, session, id), send.encode_to_vec().into());
+        match self.bus.compare_and_set(&SENDS, &key, value, record.revision).await {
+            Ok(revision) => Ok(Record { send, revision }),
+            Err(CompareAndSetError::Overtaken) => Err(SendsError::Overtaken),
+            Err(CompareAndSetError::Away(error)) => Err(SendsError::Away(error)),
+        }
     }
 }

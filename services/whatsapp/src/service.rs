@@ -1,9 +1,7 @@
 //! The life of the service.
 
-use std::time::Duration;
-
 use chasqui_directory::Directory;
-use chasqui_kit::{Bus, Platform, health::Health, lease::Leases, stream};
+use chasqui_kit::{Platform, lease::Leases, stream};
 use chasqui_proto::{
     subject::NodeToken,
     v1::{Channel, ChannelKind, EntryKind, Message},
@@ -22,9 +20,6 @@ use crate::{
 };
 
 const NAME: &str = "whatsapp";
-
-/// How often the connection is looked at for `/readyz`.
-const HEALTH_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Makes the streams that are missing, then owns sessions and answers until stopped, everything in hand is finished, and
 /// the sessions are given back.
@@ -64,7 +59,7 @@ pub async fn run(config: Config, platform: Platform, stop: CancellationToken) ->
         Box::pin(shared),
         Box::pin(owners.run()),
         responder.stopped(),
-        report_health(bus, health, &stop)
+        health.follow(NAME, bus, &stop)
     );
     reading.stopped().await;
     typing.and(files)
@@ -109,16 +104,4 @@ where
 fn configured(config: &Config, platform: &Platform) -> Option<SessionKey> {
     let session = NodeToken::new(config.phone_number_id.as_deref()?);
     Some(SessionKey { tenant: platform.tenant.clone(), session })
-}
-
-async fn report_health(bus: &Bus, health: &Health, stop: &CancellationToken) {
-    let mut looks = tokio::time::interval(HEALTH_INTERVAL);
-    while stop.run_until_cancelled(looks.tick()).await.is_some() {
-        if bus.is_connected() {
-            health.ready(NAME);
-        } else {
-            health.not_ready(NAME, "no connection to NATS");
-        }
-    }
-    health.not_ready(NAME, "stopping");
 }

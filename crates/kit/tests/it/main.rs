@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
+mod bucket;
 mod bus;
 mod consume;
 mod door;
