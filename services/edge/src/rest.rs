@@ -19,7 +19,7 @@ use chasqui_proto::{
     v1,
 };
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{IntoParams, IntoResponses, ToSchema};
 
 pub(crate) use body::BODY_BYTES_MAX;
 
@@ -76,6 +76,33 @@ pub(crate) struct Refusal {
     code: &'static str,
 }
 
+/// How every request may be refused.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "the shape of answers that are put together by hand")]
+pub(crate) enum Refusals {
+    /// The token is missing or refused.
+    #[response(status = 401)]
+    Unauthorized(Refusal),
+    /// The store is away; try again.
+    #[response(status = 503)]
+    Unavailable(Refusal),
+}
+
+/// How every request that is for staff may be refused.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "the shape of answers that are put together by hand")]
+pub(crate) enum StaffRefusals {
+    /// The token is missing or refused.
+    #[response(status = 401)]
+    Unauthorized(Refusal),
+    /// The token is a contact's, or its user is not staff.
+    #[response(status = 403)]
+    Forbidden(Refusal),
+    /// The store is away; try again.
+    #[response(status = 503)]
+    Unavailable(Refusal),
+}
+
 type Asked = Result<Query<Page>, QueryRejection>;
 
 /// Conversations of the tenant
@@ -84,9 +111,7 @@ type Asked = Result<Query<Page>, QueryRejection>;
     responses(
         (status = 200, description = "A page of them", body = ConversationPage),
         (status = 400, description = "A parameter is wrong", body = Refusal),
-        (status = 401, description = "The token is missing or refused", body = Refusal),
-        (status = 403, description = "The token is a contact's, or its user is not staff", body = Refusal),
-        (status = 503, description = "The store is away; try again", body = Refusal),
+        StaffRefusals,
     )
 )]
 pub(crate) async fn conversations(
@@ -104,10 +129,8 @@ pub(crate) async fn conversations(
     responses(
         (status = 200, description = "A page of them", body = MessagePage),
         (status = 400, description = "A parameter is wrong", body = Refusal),
-        (status = 401, description = "The token is missing or refused", body = Refusal),
-        (status = 403, description = "The token is a contact's, or its user is not staff", body = Refusal),
         (status = 404, description = "The tenant has no such conversation", body = Refusal),
-        (status = 503, description = "The store is away; try again", body = Refusal),
+        StaffRefusals,
     )
 )]
 pub(crate) async fn messages(

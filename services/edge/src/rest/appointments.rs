@@ -20,7 +20,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    Refusal, answer,
+    Refusal, Refusals, answer,
     body::{Body, Fields},
     identified, items, next,
 };
@@ -88,10 +88,9 @@ pub(crate) struct AppointmentAnswer<'a> {
     responses(
         (status = 200, description = "A page of them", body = AppointmentList),
         (status = 400, description = "A parameter is wrong", body = Refusal),
-        (status = 401, description = "The token is missing or refused", body = Refusal),
         (status = 403, description = "The token is a contact's, or a user asks for somebody else's", body = Refusal),
         (status = 404, description = "The tenant has no such conversation", body = Refusal),
-        (status = 503, description = "The store is away; try again", body = Refusal),
+        Refusals,
     )
 )]
 pub(crate) async fn list(State(edge): State<Arc<Edge>>, headers: HeaderMap, wanted: Asked) -> Response {
@@ -105,10 +104,9 @@ pub(crate) async fn list(State(edge): State<Arc<Edge>>, headers: HeaderMap, want
     responses(
         (status = 200, description = "As it stands", body = AppointmentAnswer),
         (status = 400, description = "The id is no UUID", body = Refusal),
-        (status = 401, description = "The token is missing or refused", body = Refusal),
         (status = 403, description = "The token is a contact's", body = Refusal),
         (status = 404, description = "There is no such appointment, or it is not the user's", body = Refusal),
-        (status = 503, description = "The store is away; try again", body = Refusal),
+        Refusals,
     )
 )]
 pub(crate) async fn show(
@@ -127,12 +125,11 @@ pub(crate) async fn show(
     responses(
         (status = 200, description = "As it stands after it; the user and staff are told", body = AppointmentAnswer),
         (status = 400, description = "A field is unknown or wrong, or there is none", body = Refusal),
-        (status = 401, description = "The token is missing or refused", body = Refusal),
         (status = 403, description = "The token is a contact's, or a user wants more than to cancel", body = Refusal),
         (status = 404, description = "There is no such appointment, or it is not the user's", body = Refusal),
         (status = 409, description = "An appointment that stands so cannot become that", body = Refusal),
         (status = 413, description = "The body is too large", body = Refusal),
-        (status = 503, description = "The store is away; try again", body = Refusal),
+        Refusals,
     )
 )]
 pub(crate) async fn change(

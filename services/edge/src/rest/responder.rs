@@ -19,7 +19,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    Refusal, answer,
+    Refusal, StaffRefusals, answer,
     body::{Body, Fields},
     staff,
 };
@@ -81,11 +81,9 @@ pub(crate) struct ChatAnswer<'a> {
     responses(
         (status = 200, description = "The conversation after it", body = ConversationAnswer),
         (status = 400, description = "A field is unknown or wrong, or there is none", body = Refusal),
-        (status = 401, description = "The token is missing or refused", body = Refusal),
-        (status = 403, description = "The token is a contact's, or its user is not staff", body = Refusal),
         (status = 404, description = "The tenant has no such conversation", body = Refusal),
         (status = 413, description = "The body is too large", body = Refusal),
-        (status = 503, description = "The store is away; try again", body = Refusal),
+        StaffRefusals,
     )
 )]
 pub(crate) async fn steer(
@@ -105,12 +103,10 @@ pub(crate) async fn steer(
     responses(
         (status = 200, description = "Its chat: the agent has it, the bot is silent", body = ChatAnswer),
         (status = 400, description = "No agent is named and the caller is none, or the tenant has no such agent", body = Refusal),
-        (status = 401, description = "The token is missing or refused", body = Refusal),
-        (status = 403, description = "The token is a contact's, or its user is not staff", body = Refusal),
         (status = 404, description = "The tenant has no such conversation", body = Refusal),
         (status = 409, description = "The agent is not active", body = Refusal),
         (status = 413, description = "The body is too large", body = Refusal),
-        (status = 503, description = "The store is away; try again", body = Refusal),
+        StaffRefusals,
     )
 )]
 pub(crate) async fn take(
@@ -128,10 +124,8 @@ pub(crate) async fn take(
     params(("id" = String, Path, description = "The number, the UUID, the phone number or the external_id")),
     responses(
         (status = 200, description = "Its chat, which is closed: the bot has the conversation again", body = ChatAnswer),
-        (status = 401, description = "The token is missing or refused", body = Refusal),
-        (status = 403, description = "The token is a contact's, or its user is not staff", body = Refusal),
         (status = 404, description = "The tenant has no such conversation, or nobody ever took it", body = Refusal),
-        (status = 503, description = "The store is away; try again", body = Refusal),
+        StaffRefusals,
     )
 )]
 pub(crate) async fn release(
