@@ -59,20 +59,38 @@ impl Responders {
         tenant: &Tenant,
         conversation: &ConversationToken,
     ) -> Result<Standing, RespondersError> {
-        // Without a connection the requests would only wait for their time-out.
-        if !self.bus.is_connected() {
-            return Err(failed("the message broker is away"));
-        }
         let newest = async {
             tokio::try_join!(
                 self.newest(conversations_updated(tenant, conversation)),
                 self.newest(chats_updated(tenant, conversation)),
             )
         };
-        let (conversation, chat) =
-            timeout(WAIT_MAX, newest).await.map_err(|_| failed("the message broker does not answer"))??;
+        let (conversation, chat) = self.in_time(newest).await?;
         let (responder, reason) = decide(conversation.as_ref(), chat.as_ref(), self.of_tenant(tenant));
         Ok(Standing { responder, reason, conversation, chat })
+    }
+
+    /// Whether a conversation says of itself that the bot of the pipeline answers there. People may have it all the same,
+    /// which `of` knows; this is one look where that is two. It fails as `of` does.
+    pub async fn is_given_to_bot(
+        &self,
+        tenant: &Tenant,
+        conversation: &ConversationToken,
+    ) -> Result<bool, RespondersError> {
+        let newest = self.newest(conversations_updated(tenant, conversation));
+        let conversation = self.in_time(newest).await?;
+        Ok(decide(conversation.as_ref(), None, Responder::External).0 == Responder::Builtin)
+    }
+
+    async fn in_time<T>(
+        &self,
+        look: impl Future<Output = Result<T, RespondersError>>,
+    ) -> Result<T, RespondersError> {
+        // Without a connection the requests would only wait for their time-out.
+        if !self.bus.is_connected() {
+            return Err(failed("the message broker is away"));
+        }
+        timeout(WAIT_MAX, look).await.map_err(|_| failed("the message broker does not answer"))?
     }
 
     async fn newest<P: Message + Default>(&self, subject: Subject<P>) -> Result<Option<P>, RespondersError> {

@@ -107,15 +107,14 @@ pub(crate) async fn take(office: &Office, place: &Place, task: Task<'_>) -> Resu
     })
 }
 
-/// Whether a message is none of the bot's business, which takes the least where a bot outside answers: most of what is
-/// written there.
+/// Whether a message is none of the bot's business, which takes the least where the tenant has a bot outside: most of
+/// what is written there. Whether that one answers or people do makes no difference here.
 async fn is_others(office: &Office, place: &Place, goal: &Stored) -> Result<bool, Obstacle> {
     let is_for_flow = goal.message.as_ref().is_some_and(|message| Input::of(message, goal.seq).is_for_flow);
     if is_for_flow || office.responders.of_tenant(&place.tenant) != Responder::External {
         return Ok(false);
     }
-    let standing = office.responders.of(&place.tenant, &place.conversation).await?;
-    Ok(standing.responder == Responder::External)
+    Ok(!office.responders.is_given_to_bot(&place.tenant, &place.conversation).await?)
 }
 
 impl<'a> Turn<'a> {

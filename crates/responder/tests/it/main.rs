@@ -39,11 +39,15 @@ async fn people_answer_while_a_chat_is_open_and_then_the_bot_again() -> Result<(
 #[tokio::test]
 async fn wab_33_a_conversation_says_itself_whether_the_bot_answers() -> Result<()> {
     let world = World::start(Responder::External).await?;
+    assert!(!world.is_given_to_bot().await?, "nothing is known of it");
     world.conversation(|it| it.ai_active = true).await?;
     world.is(Responder::Builtin, Reason::Active).await?;
+    assert!(world.is_given_to_bot().await?);
     world.conversation(|it| (it.ai_active, it.no_ac_ai) = (true, true)).await?;
     world.is(Responder::Person, Reason::NoBot).await?;
+    assert!(!world.is_given_to_bot().await?);
     world.conversation(|_| {}).await?;
+    assert!(!world.is_given_to_bot().await?);
     world.is(Responder::External, Reason::Tenant).await
 }
 

@@ -56,6 +56,11 @@ impl World {
         Ok(())
     }
 
+    /// Whether the conversation itself is the bot's.
+    pub(crate) async fn is_given_to_bot(&self) -> Result<bool> {
+        Ok(self.responders.is_given_to_bot(&self.tenant, &contact()).await?)
+    }
+
     /// Persistence tells of the contact's chat.
     pub(crate) async fn chat(&self, status: ChatStatus) -> Result<()> {
         let version = self.next();
