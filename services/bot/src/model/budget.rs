@@ -6,8 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_nats::jetstream::kv::{CreateErrorKind, Store, UpdateErrorKind};
-use chasqui_kit::Bus;
+use async_nats::jetstream::kv::Store;
+use chasqui_kit::{Bus, bucket::CompareAndSetError};
 use chasqui_proto::{
     Tenant,
     stream::{self, BOT},
@@ -107,36 +107,24 @@ impl Budgets {
         }
     }
 
-    async fn read(&self, tenant: &Tenant, day: &str) -> Result<(BotBudget, Option<u64>), String> {
+    /// What is stored, and its revision, which is 0 where nothing is.
+    async fn read(&self, tenant: &Tenant, day: &str) -> Result<(BotBudget, u64), String> {
         let store = self.store().await?;
         let found =
             store.entry(stream::bot_budget_key(tenant, day)).await.map_err(|error| error.to_string())?;
-        let Some(entry) = found else { return Ok((BotBudget::default(), None)) };
-        Ok((BotBudget::decode(entry.value).unwrap_or_default(), Some(entry.revision)))
+        let Some(entry) = found else { return Ok((BotBudget::default(), 0)) };
+        Ok((BotBudget::decode(entry.value).unwrap_or_default(), entry.revision))
     }
 
     async fn write(&self, tenant: &Tenant, day: &str, more: &BotBudget) -> Result<BotBudget, String> {
-        let (store, key) = (self.store().await?, stream::bot_budget_key(tenant, day));
+        let key = stream::bot_budget_key(tenant, day);
         for _ in 0..WRITES_MAX {
             let (stored, revision) = self.read(tenant, day).await?;
             let sum = plus(&stored, more);
-            let value = sum.encode_to_vec().into();
-            let refused = match revision {
-                None => store
-                    .create(&key, value)
-                    .await
-                    .err()
-                    .map(|error| (error.kind() == CreateErrorKind::AlreadyExists, error.to_string())),
-                Some(revision) => store
-                    .update(&key, value, revision)
-                    .await
-                    .err()
-                    .map(|error| (error.kind() == UpdateErrorKind::WrongLastRevision, error.to_string())),
-            };
-            match refused {
-                None => return Ok(sum),
-                Some((true, _)) => {}
-                Some((false, error)) => return Err(error),
+            match self.bus.compare_and_set(&BOT, &key, sum.encode_to_vec().into(), revision).await {
+                Ok(_) => return Ok(sum),
+                Err(CompareAndSetError::Overtaken) => {}
+                Err(CompareAndSetError::Away(error)) => return Err(error),
             }
         }
         Err("others wrote it each time".to_owned())

@@ -5,6 +5,7 @@ mod frame;
 mod refusal;
 
 use chasqui_proto::v1::{self, Direction, SenderType, Status};
+use chasqui_responder::is_for_flow;
 
 pub(crate) use self::{
     command::{Command, Write, parse},
@@ -15,11 +16,6 @@ pub(crate) use self::{
     refusal::{Refusal, Style},
 };
 use crate::event::{Event, Fact};
-
-/// What `Message.provider_type` says of a text that was written to the guided flow.
-pub(crate) const TO_BOT: &str = "chatbot";
-/// What `Message.provider_type` and the choice's id say when the guided flow is to begin.
-pub(crate) const BOT_START: &str = "chatbot_init";
 
 /// What everyone of a chat, or of the tenant, is shown of an event.
 pub(crate) fn encode(event: &Event) -> Option<String> {
@@ -58,5 +54,5 @@ pub(crate) fn is_from_bot(message: &v1::Message) -> bool {
 
 /// Written to the guided flow, which answers in the same place: its writer's screen shows it already.
 pub(crate) fn is_to_bot(message: &v1::Message) -> bool {
-    message.direction() == Direction::In && [TO_BOT, BOT_START].contains(&message.provider_type.as_str())
+    message.direction() == Direction::In && is_for_flow(message)
 }

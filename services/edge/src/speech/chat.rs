@@ -2,10 +2,11 @@
 
 use chasqui_kit::{Bus, TraceContext, clock::now_ms, publish::Fact};
 use chasqui_proto::{ConversationToken, MessageId, id::fact_id, service::CONVERSATIONS_GET, subject, v1};
+use chasqui_responder::{FLOW_START, TO_FLOW};
 use serde_json::Value;
 
 use super::{Accepted, Attached, store, text_message, way_to, web};
-use crate::{auth::Identity, dialect::chat, error::Error};
+use crate::{auth::Identity, error::Error};
 
 /// The longest name of a user that a chat carries: 256 bytes, whatever the characters.
 const NAME_CHARS_MAX: usize = 64;
@@ -55,17 +56,17 @@ pub(crate) async fn user_wrote_to_bot(
     let message = match text {
         Some(text) => {
             let words = Words { text, attached: None, client_id };
-            v1::Message { provider_type: chat::TO_BOT.to_owned(), ..of_user(user, words) }
+            v1::Message { provider_type: TO_FLOW.to_owned(), ..of_user(user, words) }
         }
         None => v1::Message {
             r#type: v1::MessageType::Interactive.into(),
-            provider_type: chat::BOT_START.to_owned(),
+            provider_type: FLOW_START.to_owned(),
             choice: Some(v1::Choice {
                 kind: "command".to_owned(),
-                id: chat::BOT_START.to_owned(),
+                id: FLOW_START.to_owned(),
                 ..v1::Choice::default()
             }),
-            ..of_user(user, Words { text: chat::BOT_START.to_owned(), attached: None, client_id })
+            ..of_user(user, Words { text: FLOW_START.to_owned(), attached: None, client_id })
         },
     };
     store(bus, subject::messages_in(&user.tenant, &user.person), message).await

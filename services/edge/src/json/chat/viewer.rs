@@ -6,6 +6,7 @@ use chasqui_proto::{
     ConversationId, ConversationToken, Tenant,
     v1::{self, ChatStatus, Direction, SenderType},
 };
+use chasqui_responder::FLOW_START;
 
 use crate::{
     auth::Identity,
@@ -151,7 +152,7 @@ fn frames_of_message(message: &v1::Message, side: Side) -> &'static [Dialect] {
     match side {
         Side::User if chat::is_to_bot(message) => &[],
         // A command to the flow, and nobody's words.
-        Side::Agent if message.provider_type == chat::BOT_START => &[],
+        Side::Agent if message.provider_type == FLOW_START => &[],
         Side::User if chat::is_from_bot(message) => &[Dialect::ChatNotice],
         Side::User if is_out => &[Dialect::Chat, Dialect::ChatNotice],
         Side::Agent if !is_out && !chat::is_to_bot(message) => &[Dialect::Chat, Dialect::ChatNotice],
@@ -162,6 +163,7 @@ fn frames_of_message(message: &v1::Message, side: Side) -> &'static [Dialect] {
 #[cfg(test)]
 mod tests {
     use chasqui_proto::address::parse_address;
+    use chasqui_responder::TO_FLOW;
 
     use super::*;
 
@@ -247,8 +249,8 @@ mod tests {
         check(message("u1", into, SenderType::User, ""), &[all], &[all, notice]);
         check(message("u1", out, SenderType::Agent, ""), &[all, notice], &[all]);
         check(message("u1", out, SenderType::Ai, ""), &[notice], &[all]);
-        check(message("u1", into, SenderType::User, chat::TO_BOT), &[], &[all]);
-        check(message("u1", into, SenderType::User, chat::BOT_START), &[], &[]);
+        check(message("u1", into, SenderType::User, TO_FLOW), &[], &[all]);
+        check(message("u1", into, SenderType::User, FLOW_START), &[], &[]);
     }
 
     #[test]
