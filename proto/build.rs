@@ -4,9 +4,19 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=chasqui");
-    let files =
-        ["message", "state", "query", "presence", "directory", "forward", "whatsapp", "webhook", "bot"]
-            .map(|name| format!("chasqui/v1/{name}.proto"));
+    let files = [
+        "message",
+        "state",
+        "query",
+        "presence",
+        "directory",
+        "forward",
+        "whatsapp",
+        "webhook",
+        "bot",
+        "campaign",
+    ]
+    .map(|name| format!("chasqui/v1/{name}.proto"));
     let mut compiler = protox::Compiler::new(["."])?;
     compiler.include_imports(true).open_files(files)?;
     let descriptors = PathBuf::from(env::var("OUT_DIR")?).join("descriptors.bin");

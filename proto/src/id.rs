@@ -28,6 +28,11 @@ impl MessageId {
         Self(Uuid::new_v5(&MESSAGE_NAMESPACE, format!("{tenant}/{provider_id}").as_bytes()))
     }
 
+    /// The id of a campaign's message to a contact; `attempt` counts them from 1.
+    pub fn of_campaign(campaign: Uuid, contact: &ConversationToken, attempt: u32) -> Self {
+        Self(fact_id(&["campaign", &campaign.to_string(), contact.as_str(), &attempt.to_string()]))
+    }
+
     /// The id as clients of the Cloud API are told it, since WhatsApp's own is not known when they are answered.
     pub fn to_wamid(self) -> String {
         format!("{WAMID_PREFIX}{}", self.0.simple())
@@ -110,6 +115,9 @@ mod tests {
             "e53cc160-2dac-516e-8075-0e1dfd1ae3e6"
         );
         assert_eq!(fact_id(&["a", "b"]).to_string(), "0ccc3c6c-0d67-578e-ba28-43109c020d32");
+        let message = MessageId::of_campaign(Uuid::nil(), &token, 1);
+        assert_eq!(message.to_string(), "bb546885-ac53-5a74-9874-21a589139ff4");
+        assert_ne!(message, MessageId::of_campaign(Uuid::nil(), &token, 2));
         let listener = listener_id(&tenant, "http://127.0.0.1:3013/api/message-received");
         assert_eq!(listener.to_string(), "56a2b77e-dc42-55f1-9338-79d2a4e6ee83");
     }

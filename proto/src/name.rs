@@ -1,9 +1,9 @@
 //! The names of enum values outside the bus: in JSON, in the database, in logs.
 
 use crate::v1::{
-    AgentStatus, AliasKind, BotState, CampaignStatus, ChannelKind, ChatStatus, DeliveryOutcome, Direction,
-    EntryKind, ListenerFormat, MessageType, PersonKind, Priority, Responder, SendState, SenderType,
-    SessionStatus, Status,
+    AgentStatus, AliasKind, BotState, CampaignAction, CampaignStatus, ChannelKind, ChatStatus,
+    DeliveryOutcome, Direction, EntryKind, ListenerFormat, MessageType, PersonKind, Priority, RecipientState,
+    Responder, SendState, SenderType, SessionStatus, Status,
 };
 
 /// A contact wrote.
@@ -70,7 +70,17 @@ names! {
     /// The name of a state of a campaign.
     CampaignStatus {
         Unspecified = "", Running = "running", Paused = "paused", Completed = "completed", Cancelled = "cancelled",
-        Failed = "failed",
+        Failed = "failed", Uploading = "uploading", Draft = "draft", Scheduled = "scheduled",
+    }
+    /// What is done to a campaign.
+    CampaignAction {
+        Unspecified = "", Start = "start", Pause = "pause", Resume = "resume", Cancel = "cancel", Retry = "retry",
+        Stop = "stop",
+    }
+    /// The name of a state of a recipient.
+    RecipientState {
+        Unspecified = "", Pending = "pending", Queued = "queued", Sent = "sent", Delivered = "delivered",
+        Read = "read", Failed = "failed", Skipped = "skipped", Cancelled = "cancelled",
     }
     /// `builtin`, `external` or `person`.
     Responder { Unspecified = "", Builtin = "builtin", External = "external", Person = "person" }

@@ -93,6 +93,46 @@ pub const APPOINTMENTS_LIST: Endpoint<v1::ListAppointments, v1::AppointmentPage>
 pub const APPOINTMENTS_CHANGE: Endpoint<v1::ChangeAppointment, v1::Appointment> =
     Endpoint::new(PERSISTENCE, "persistence.appointments.change");
 
+/// Makes a campaign that takes recipients.
+pub const CAMPAIGNS_CREATE: Endpoint<v1::CreateCampaign, v1::Campaign> =
+    Endpoint::new(PERSISTENCE, "persistence.campaigns.create");
+/// Adds recipients to a campaign.
+pub const CAMPAIGNS_APPEND: Endpoint<v1::AppendRecipients, v1::RecipientsAppended> =
+    Endpoint::new(PERSISTENCE, "persistence.campaigns.append");
+/// Ends the list of a campaign's recipients. Answers with the state after it.
+pub const CAMPAIGNS_SEAL: Endpoint<v1::SealCampaign, v1::Campaign> =
+    Endpoint::new(PERSISTENCE, "persistence.campaigns.seal");
+/// One campaign.
+pub const CAMPAIGNS_GET: Endpoint<v1::GetCampaign, v1::Campaign> =
+    Endpoint::new(PERSISTENCE, "persistence.campaigns.get");
+/// Campaigns of a tenant, newest first.
+pub const CAMPAIGNS_LIST: Endpoint<v1::ListCampaigns, v1::CampaignPage> =
+    Endpoint::new(PERSISTENCE, "persistence.campaigns.list");
+/// Starts, pauses, resumes, cancels, retries or stops a campaign. Answers with the state after it.
+pub const CAMPAIGNS_CHANGE: Endpoint<v1::ChangeCampaign, v1::Campaign> =
+    Endpoint::new(PERSISTENCE, "persistence.campaigns.change");
+/// Recipients of a campaign, by line.
+pub const CAMPAIGNS_RECIPIENTS: Endpoint<v1::ListRecipients, v1::RecipientPage> =
+    Endpoint::new(PERSISTENCE, "persistence.campaigns.recipients");
+/// Which campaigns want a runner.
+pub const CAMPAIGNS_DUE: Endpoint<v1::ListDueCampaigns, v1::DueCampaigns> =
+    Endpoint::new(PERSISTENCE, "persistence.campaigns.due");
+/// How a campaign stands, and who is next.
+pub const CAMPAIGNS_ADVANCE: Endpoint<v1::AdvanceCampaign, v1::CampaignAdvanced> =
+    Endpoint::new(PERSISTENCE, "persistence.campaigns.advance");
+/// Recipients whose message may never have been published.
+pub const CAMPAIGNS_UNSETTLED: Endpoint<v1::ListUnsettled, v1::UnsettledPage> =
+    Endpoint::new(PERSISTENCE, "persistence.campaigns.unsettled");
+/// A contact is to get no campaigns.
+pub const OPT_OUTS_PUT: Endpoint<v1::PutOptOut, v1::OptOut> =
+    Endpoint::new(PERSISTENCE, "persistence.opt-outs.put");
+/// A contact may get campaigns again.
+pub const OPT_OUTS_REMOVE: Endpoint<v1::RemoveOptOut, v1::OptOutRemoved> =
+    Endpoint::new(PERSISTENCE, "persistence.opt-outs.remove");
+/// Contacts who get no campaigns, newest first.
+pub const OPT_OUTS_LIST: Endpoint<v1::ListOptOuts, v1::OptOutPage> =
+    Endpoint::new(PERSISTENCE, "persistence.opt-outs.list");
+
 /// For flows: the patient with a document.
 pub const PATIENTS_FIND: Endpoint<v1::FlowRequest, v1::FlowAnswer> =
     Endpoint::new(PERSISTENCE, "flows.patients.find");

@@ -165,7 +165,7 @@ pub const DIRECTORY: Bucket = Bucket {
 /// Who owns what only one process may do.
 pub const LEASES: Bucket = Bucket {
     name: "leases",
-    description: "Which process owns a WhatsApp number, a partition of deliveries",
+    description: "Which process owns a WhatsApp number, a partition of deliveries, a campaign",
     age_max_secs: None,
     has_ttls: true,
 };
@@ -219,6 +219,11 @@ pub fn session_lease(tenant: &crate::Tenant, session: &crate::subject::NodeToken
 /// The lease of a partition of deliveries.
 pub fn delivery_lease(partition: u32) -> String {
     format!("deliveries.{partition}")
+}
+
+/// The lease of a campaign.
+pub fn campaign_lease(tenant: &crate::Tenant, campaign: uuid::Uuid) -> String {
+    format!("campaign.{tenant}.{campaign}")
 }
 
 /// Where the bucket `sends` keeps a message. `message_id` is a UUID.

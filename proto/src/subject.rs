@@ -168,6 +168,11 @@ pub fn bulk_progress(tenant: &Tenant, campaign: &NodeToken) -> Subject<v1::BulkP
     Subject::new(format!("bulk.progress.{tenant}.{campaign}"))
 }
 
+/// The stored state of every campaign of a tenant.
+pub fn bulk_progress_of_tenant(tenant: &Tenant) -> Pattern {
+    Pattern(format!("bulk.progress.{tenant}.*"))
+}
+
 /// An appointment as it stands.
 pub fn appointments_updated(tenant: &Tenant, appointment: &NodeToken) -> Subject<v1::Appointment> {
     Subject::new(format!("appointments.updated.{tenant}.{appointment}"))

@@ -5,12 +5,15 @@ use std::fmt::Write as _;
 use chasqui_proto::{
     ConversationToken, MessageId, Tenant, header,
     service::{
-        APPOINTMENTS_BOOK, APPOINTMENTS_CHANGE, APPOINTMENTS_GET, APPOINTMENTS_LIST, CHATS_ASSIGN,
-        CHATS_CLOSE, CHATS_GET, CHATS_LIST, CHATS_OPEN, CITIES_LIST, CONVERSATIONS_GET, CONVERSATIONS_LIST,
-        CONVERSATIONS_MARK_READ, CONVERSATIONS_STEER, DELIVERIES_LIST, DELIVERIES_REPLAY, DIRECTORY_GET,
-        DIRECTORY_LIST, DIRECTORY_PUT, DIRECTORY_REMOVE, EVENTS_SINCE, Endpoint, LINKS_START, LISTENERS_TEST,
-        MEDIA_FETCH, MESSAGES_GET, MESSAGES_LIST, MESSAGES_UNDELIVERED, PATIENTS_FIND, SESSIONS_CLOSE,
-        SESSIONS_GET, SESSIONS_OPEN, SPECIALTIES_SEARCH, STATS_GET, WHATSAPP_READ,
+        APPOINTMENTS_BOOK, APPOINTMENTS_CHANGE, APPOINTMENTS_GET, APPOINTMENTS_LIST, CAMPAIGNS_ADVANCE,
+        CAMPAIGNS_APPEND, CAMPAIGNS_CHANGE, CAMPAIGNS_CREATE, CAMPAIGNS_DUE, CAMPAIGNS_GET, CAMPAIGNS_LIST,
+        CAMPAIGNS_RECIPIENTS, CAMPAIGNS_SEAL, CAMPAIGNS_UNSETTLED, CHATS_ASSIGN, CHATS_CLOSE, CHATS_GET,
+        CHATS_LIST, CHATS_OPEN, CITIES_LIST, CONVERSATIONS_GET, CONVERSATIONS_LIST, CONVERSATIONS_MARK_READ,
+        CONVERSATIONS_STEER, DELIVERIES_LIST, DELIVERIES_REPLAY, DIRECTORY_GET, DIRECTORY_LIST,
+        DIRECTORY_PUT, DIRECTORY_REMOVE, EVENTS_SINCE, Endpoint, LINKS_START, LISTENERS_TEST, MEDIA_FETCH,
+        MESSAGES_GET, MESSAGES_LIST, MESSAGES_UNDELIVERED, OPT_OUTS_LIST, OPT_OUTS_PUT, OPT_OUTS_REMOVE,
+        PATIENTS_FIND, SESSIONS_CLOSE, SESSIONS_GET, SESSIONS_OPEN, SPECIALTIES_SEARCH, STATS_GET,
+        WHATSAPP_READ,
     },
     stream, subject,
     v1::Priority,
@@ -97,6 +100,7 @@ fn buckets_and_their_keys_keep_their_names() {
     assert_eq!(stream::bucket_stream(&stream::SENDS), "KV_sends");
     assert_eq!(stream::sends_consumer(&tenant, &session, Priority::Reply), "default-main-reply");
     assert_eq!(stream::deliveries_consumer(3), "partition-3");
+    assert_eq!(stream::campaign_lease(&tenant, uuid::Uuid::nil()), format!("campaign.default.{nil}"));
     assert_eq!(stream::bot_key(&tenant, &conversation), "conversation.default.5491100000001");
     assert_eq!(stream::bot_budget_key(&tenant, "20261123"), "budget.default.20261123");
     assert_eq!((stream::BOT_CONSUMER, stream::BOT_STATUS_LEASE), ("bot", "bot.status"));
@@ -135,6 +139,7 @@ fn subjects_keep_their_names() {
     assert_eq!(subject::sessions_of_all().as_str(), "sessions.updated.*.*");
     assert_eq!(subject::typing_of_all().as_str(), "typing.changed.*.*");
     assert_eq!(subject::bot_worked_of_all().as_str(), "bot.worked.*.*");
+    assert_eq!(subject::bulk_progress_of_tenant(&tenant).as_str(), "bulk.progress.default.*");
     assert_eq!(
         subject::persisted().map(|pattern| pattern.as_str().to_owned()),
         ["messages.in.>", "messages.out.>", "messages.status.>"]
@@ -142,6 +147,7 @@ fn subjects_keep_their_names() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table, one line a request")]
 fn requests_keep_their_subjects_and_types() {
     fn line<Q: Name, A: Name>(endpoint: Endpoint<Q, A>) -> String {
         format!("{} {} {} -> {}", endpoint.service, endpoint.subject, Q::NAME, A::NAME)
@@ -181,6 +187,19 @@ fn requests_keep_their_subjects_and_types() {
         line(CITIES_LIST),
         line(SPECIALTIES_SEARCH),
         line(APPOINTMENTS_BOOK),
+        line(CAMPAIGNS_CREATE),
+        line(CAMPAIGNS_APPEND),
+        line(CAMPAIGNS_SEAL),
+        line(CAMPAIGNS_GET),
+        line(CAMPAIGNS_LIST),
+        line(CAMPAIGNS_CHANGE),
+        line(CAMPAIGNS_RECIPIENTS),
+        line(CAMPAIGNS_DUE),
+        line(CAMPAIGNS_ADVANCE),
+        line(CAMPAIGNS_UNSETTLED),
+        line(OPT_OUTS_PUT),
+        line(OPT_OUTS_REMOVE),
+        line(OPT_OUTS_LIST),
     ];
     assert_eq!(
         table,
@@ -219,6 +238,19 @@ fn requests_keep_their_subjects_and_types() {
             "persistence flows.cities.list FlowRequest -> FlowAnswer",
             "persistence flows.specialties.search FlowRequest -> FlowAnswer",
             "persistence flows.appointments.book FlowRequest -> FlowAnswer",
+            "persistence persistence.campaigns.create CreateCampaign -> Campaign",
+            "persistence persistence.campaigns.append AppendRecipients -> RecipientsAppended",
+            "persistence persistence.campaigns.seal SealCampaign -> Campaign",
+            "persistence persistence.campaigns.get GetCampaign -> Campaign",
+            "persistence persistence.campaigns.list ListCampaigns -> CampaignPage",
+            "persistence persistence.campaigns.change ChangeCampaign -> Campaign",
+            "persistence persistence.campaigns.recipients ListRecipients -> RecipientPage",
+            "persistence persistence.campaigns.due ListDueCampaigns -> DueCampaigns",
+            "persistence persistence.campaigns.advance AdvanceCampaign -> CampaignAdvanced",
+            "persistence persistence.campaigns.unsettled ListUnsettled -> UnsettledPage",
+            "persistence persistence.opt-outs.put PutOptOut -> OptOut",
+            "persistence persistence.opt-outs.remove RemoveOptOut -> OptOutRemoved",
+            "persistence persistence.opt-outs.list ListOptOuts -> OptOutPage",
         ]
     );
 }

@@ -11,6 +11,8 @@ use prost::Name;
 
 #[path = "samples/bot.rs"]
 mod bot;
+#[path = "samples/campaign.rs"]
+mod campaign;
 #[path = "samples/forward.rs"]
 mod forward;
 #[path = "samples/people.rs"]
@@ -72,6 +74,7 @@ pub(crate) fn all() -> Vec<Sample> {
     .chain(whatsapp::all())
     .chain(webhook::all())
     .chain(bot::all())
+    .chain(campaign::all())
     .collect()
 }
 

@@ -117,6 +117,7 @@ pub(super) fn session() -> Session {
         phone: "5491100000001".to_owned(),
         version: 3,
         updated_at_ms: AT_MS,
+        ..Session::default()
     }
 }
 
@@ -144,6 +145,7 @@ fn bulk_progress() -> BulkProgress {
         current_conversation: token(),
         error: "the template was rejected".to_owned(),
         updated_at_ms: AT_MS,
+        ..BulkProgress::default()
     }
 }
 

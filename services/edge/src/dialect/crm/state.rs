@@ -83,7 +83,12 @@ pub(super) fn bulk(progress: &v1::BulkProgress) -> Value {
             "status": status,
         }),
         CampaignStatus::Failed => json!({ "error": progress.error, "campaign": campaign }),
-        CampaignStatus::Running | CampaignStatus::Paused | CampaignStatus::Unspecified => json!({
+        CampaignStatus::Running
+        | CampaignStatus::Paused
+        | CampaignStatus::Scheduled
+        | CampaignStatus::Draft
+        | CampaignStatus::Uploading
+        | CampaignStatus::Unspecified => json!({
             "progress": {
                 "sent": progress.sent,
                 "total": progress.total,

@@ -54,9 +54,12 @@ impl Topic {
             Fact::Bulk(progress) => match progress.status() {
                 CampaignStatus::Completed | CampaignStatus::Cancelled => Self::BulkMessageCompleted,
                 CampaignStatus::Failed => Self::BulkMessageError,
-                CampaignStatus::Running | CampaignStatus::Paused | CampaignStatus::Unspecified => {
-                    Self::BulkMessageProgress
-                }
+                CampaignStatus::Running
+                | CampaignStatus::Paused
+                | CampaignStatus::Scheduled
+                | CampaignStatus::Draft
+                | CampaignStatus::Uploading
+                | CampaignStatus::Unspecified => Self::BulkMessageProgress,
             },
             Fact::Appointment(_) => Self::AppointmentUpdated,
             Fact::Payment(_) => Self::PaymentUpdated,

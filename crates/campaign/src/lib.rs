@@ -1,0 +1,9 @@
+#![doc = include_str!("../README.md")]
+
+mod quiet;
+mod time;
+mod wording;
+
+pub use quiet::Quiet;
+pub use time::{TimeError, minute_of_day, moment, zone};
+pub use wording::{NAME_LENGTH_MAX, TEXT_LENGTH_MAX, Wording, WordingError};
