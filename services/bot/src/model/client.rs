@@ -1,6 +1,6 @@
 //! The way to the server of the model.
 
-use std::{io, pin::Pin, time::Duration};
+use std::{io, pin::Pin, sync::Arc, time::Duration};
 
 use async_openai::{config::Config as Access, error::OpenAIError, middleware::HttpRequestFactory};
 use chasqui_kit::clock;
@@ -12,6 +12,7 @@ use reqwest::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
+use tokio::sync::OnceCell;
 
 use super::{refusal, request::Request};
 use crate::Error;
@@ -94,15 +95,7 @@ impl Client {
         let mut authorization = authorization
             .map_err(|_| Error::Model("bot.openai_api_key has characters that no key has".to_owned()))?;
         authorization.set_sensitive(true);
-        let client = reqwest::Client::builder()
-            .user_agent(USER_AGENT)
-            // A proxy or another server would be shown the key and what contacts write.
-            .no_proxy()
-            .redirect(Policy::none())
-            .connect_timeout(CONNECT_WAIT)
-            .build()
-            .map_err(|error| Error::Model(format!("there is no HTTP client: {error}")))?;
-        let secret = key.clone();
+        let (client, secret) = (Arc::new(OnceCell::new()), key.clone());
         // The crate's own retries know neither how much time is left nor what the contact was already shown.
         let transport = tower::service_fn(move |request| carry(client.clone(), request, secret.clone()));
         let endpoint = Endpoint { base, key: key.clone(), authorization };
@@ -121,12 +114,24 @@ impl Client {
     }
 }
 
+/// Made when a model is first asked: the certificates it trusts are megabytes that most tenants have no use for.
+fn http_client() -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .user_agent(USER_AGENT)
+        // A proxy or another server would be shown the key and what contacts write.
+        .no_proxy()
+        .redirect(Policy::none())
+        .connect_timeout(CONNECT_WAIT)
+        .build()
+}
+
 /// Makes one request. What is no stream comes back as a `Refusal`.
 async fn carry(
-    client: reqwest::Client,
+    client: Arc<OnceCell<reqwest::Client>>,
     request: HttpRequestFactory,
     secret: SecretString,
 ) -> Result<Response, OpenAIError> {
+    let client = client.get_or_try_init(async || http_client()).await?;
     let response = client.execute(request.build().await?).await?;
     let content_type =
         response.headers().get(CONTENT_TYPE).map(|value| value.as_bytes().to_ascii_lowercase());
