@@ -168,6 +168,11 @@ pub fn bulk_progress(tenant: &Tenant, campaign: &NodeToken) -> Subject<v1::BulkP
     Subject::new(format!("bulk.progress.{tenant}.{campaign}"))
 }
 
+/// The stored state of every campaign of every tenant.
+pub fn bulk_progress_of_all() -> Pattern {
+    Pattern("bulk.progress.*.*".to_owned())
+}
+
 /// The stored state of every campaign of a tenant.
 pub fn bulk_progress_of_tenant(tenant: &Tenant) -> Pattern {
     Pattern(format!("bulk.progress.{tenant}.*"))

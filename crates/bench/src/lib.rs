@@ -5,6 +5,7 @@ mod answers;
 mod api;
 mod audience;
 mod bare;
+mod campaign;
 mod clock;
 mod credential;
 mod cursor;
@@ -37,6 +38,7 @@ mod trial;
 mod websocket;
 
 pub use answers::{Answered, AnswersReport, Webhook};
+pub use campaign::{CampaignReport, Memory, Pace as CampaignPace, Progress, Published};
 pub use credential::Credential;
 pub use fan_out::FanOutReport;
 pub use idle::IdleReport;

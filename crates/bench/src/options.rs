@@ -5,8 +5,14 @@ use chasqui_kit::bus::NatsConfig;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
-    address::Address, api, credential::Credential, letter::Entrance, plan::MESSAGES_MAX,
-    sending::CAMPAIGN_MAX, socket::Dialect,
+    address::Address,
+    api,
+    campaign::{RATE_MAX, RECIPIENTS_MAX},
+    credential::Credential,
+    letter::Entrance,
+    plan::MESSAGES_MAX,
+    sending::CAMPAIGN_MAX,
+    socket::Dialect,
 };
 
 /// Phone numbers that belong to nobody: 5491100000001 to 5491100099999.
@@ -98,6 +104,13 @@ pub enum Mode {
         /// For how long after the warm-up, seconds.
         seconds: u32,
     },
+    /// A campaign of the deployment's own, from its file of recipients to its end.
+    Campaign {
+        /// How many recipients.
+        recipients: u32,
+        /// Messages a second; as fast as its number sends where not given.
+        rate_per_s: Option<u32>,
+    },
 }
 
 impl Mode {
@@ -112,7 +125,8 @@ impl Mode {
             | Self::Resume { .. }
             | Self::Sending { .. }
             | Self::Listeners { .. }
-            | Self::Answers { .. } => None,
+            | Self::Answers { .. }
+            | Self::Campaign { .. } => None,
         }
     }
 
@@ -124,7 +138,7 @@ impl Mode {
             | Self::Sending { rate_per_s, .. }
             | Self::Listeners { rate_per_s, .. }
             | Self::Answers { rate_per_s, .. } => Some(rate_per_s),
-            Self::FanOut { rate_per_s, .. } => rate_per_s,
+            Self::FanOut { rate_per_s, .. } | Self::Campaign { rate_per_s, .. } => rate_per_s,
             Self::Throughput { .. } | Self::Idle { .. } | Self::Resume { .. } => None,
         }
     }
@@ -254,6 +268,11 @@ impl Options {
                 ensure!(self.conversations > 1, "conversations: at least 2, one that walks through the flow");
                 ensure!(matches!(self.entrance, Entrance::Webhook { .. }), "contacts write by the webhook");
             }
+            Mode::Campaign { recipients, rate_per_s } => {
+                ensure!((1..=RECIPIENTS_MAX).contains(&recipients), "recipients: 1 to {RECIPIENTS_MAX}");
+                ensure!(rate_per_s.is_none_or(|rate| rate <= RATE_MAX), "rate: at most {RATE_MAX} a second");
+                api::needed(self.api_key.as_ref())?;
+            }
             Mode::Latency { .. } | Mode::Throughput { .. } => {}
         }
         ensure!(
@@ -304,6 +323,7 @@ mod tests {
             Options { entrance: Entrance::BotReply { api_key: "a\nb".into() }, ..options() },
             Options { mode: Mode::Answers { rate_per_s: 300, seconds: 0 }, ..options() },
             Options { mode: Mode::Answers { rate_per_s: 300, seconds: u32::MAX }, ..options() },
+            Options { mode: Mode::Campaign { recipients: 10, rate_per_s: None }, ..options() },
             Options { mode: ANSWERS, conversations: 1, ..options() },
             Options { mode: ANSWERS, text_bytes: 501, ..options() },
             Options { mode: ANSWERS, entrance: Entrance::BotReply { api_key: "key".into() }, ..options() },

@@ -79,6 +79,16 @@ pub(crate) fn others_cores(usages: &[Usage]) -> Option<f64> {
     (others > OTHERS_CORES_MAX).then_some(others)
 }
 
+/// The services of the deployment by their ids: the named processes themselves, or every one of our programs.
+pub(crate) fn services(named: &[(String, u32)]) -> anyhow::Result<BTreeMap<u32, String>> {
+    if !named.is_empty() {
+        return Ok(named.iter().map(|(name, id)| (*id, name.clone())).collect());
+    }
+    let mut services = found(std::process::id())?;
+    services.retain(|_, name| name.starts_with(PROGRAMS[0]));
+    Ok(services)
+}
+
 /// Every process of the known programs but ourselves, with its name.
 fn found(ours: u32) -> anyhow::Result<BTreeMap<u32, String>> {
     Ok(ids()?.filter(|&id| id != ours).filter_map(|id| Some((id, name_of(id)?))).collect())

@@ -5,9 +5,9 @@ use std::fmt::{self, Display, Formatter};
 use serde::Serialize;
 
 use crate::{
-    answers::AnswersReport, fan_out::FanOutReport, idle::IdleReport, ledger::Account,
-    listeners::ListenersReport, machine::Machine, process::Usage, quantiles::times, resume::ResumeReport,
-    sending::SendingReport, stored::Stored, storm::StormReport, trial::Measurement,
+    answers::AnswersReport, campaign::CampaignReport, fan_out::FanOutReport, idle::IdleReport,
+    ledger::Account, listeners::ListenersReport, machine::Machine, process::Usage, quantiles::times,
+    resume::ResumeReport, sending::SendingReport, stored::Stored, storm::StormReport, trial::Measurement,
 };
 
 /// What a run found.
@@ -41,6 +41,8 @@ pub enum Findings {
     Listeners(Box<ListenersReport>),
     /// The built-in bot answered.
     Answers(Box<AnswersReport>),
+    /// A campaign went from its file to its end.
+    Campaign(Box<CampaignReport>),
 }
 
 /// The deployment and both floors, under the same load in the same run.
@@ -99,6 +101,7 @@ impl Report {
             Findings::Sending(sending) => sending.is_clean(),
             Findings::Listeners(listeners) => listeners.is_clean(),
             Findings::Answers(answers) => answers.is_clean(),
+            Findings::Campaign(campaign) => campaign.is_clean(),
         }
     }
 }
@@ -116,6 +119,7 @@ impl Display for Report {
             Findings::Sending(sending) => sending.fmt(f),
             Findings::Listeners(listeners) => listeners.fmt(f),
             Findings::Answers(answers) => answers.fmt(f),
+            Findings::Campaign(campaign) => campaign.fmt(f),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use crate::{
-    answers, bare, deployment, fan_out,
+    answers, bare, campaign, deployment, fan_out,
     floor::Floor,
     idle,
     letter::Entrance,
@@ -53,6 +53,9 @@ pub async fn run(options: Options) -> anyhow::Result<Report> {
         }
         Mode::Answers { rate_per_s, seconds } => {
             Findings::Answers(Box::new(answers::measure(&options, rate_per_s, seconds).await?))
+        }
+        Mode::Campaign { recipients, rate_per_s } => {
+            Findings::Campaign(Box::new(campaign::measure(&options, recipients, rate_per_s).await?))
         }
     };
     Ok(Report { title: title(&options), machine: Machine::here(), findings })
@@ -156,6 +159,13 @@ fn title(options: &Options) -> String {
             return format!(
                 "{rate_per_s} messages a second for {seconds} s to each of {listeners} listeners"
             );
+        }
+        Mode::Campaign { recipients, rate_per_s } => {
+            let rate = rate_per_s.map_or_else(
+                || "as fast as its number sends".to_owned(),
+                |rate| format!("at most {rate} a second"),
+            );
+            return format!("a campaign to {recipients} recipients, {rate}");
         }
         Mode::Answers { rate_per_s, seconds } => {
             let contacts = options.conversations;

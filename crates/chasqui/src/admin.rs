@@ -4,7 +4,6 @@ pub(crate) mod arguments;
 mod change;
 mod listener;
 mod secret;
-mod table;
 
 use anyhow::{Context, bail};
 use chasqui_directory::{NewKey, shown};
@@ -20,7 +19,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::output;
+use crate::{output, table};
 use arguments::{Action, Admin, Collection, KeyAction, KeyScope};
 use change::Fields;
 

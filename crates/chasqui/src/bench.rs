@@ -157,6 +157,15 @@ enum What {
         #[arg(long, default_value_t = 20)]
         seconds: u32,
     },
+    /// A campaign from its file of recipients to its end: how fast it is taken and sent, and how soon that is told.
+    Campaign {
+        /// How many recipients.
+        #[arg(long, default_value_t = 100_000)]
+        recipients: u32,
+        /// Messages a second; as fast as its number sends where not given.
+        #[arg(long)]
+        rate: Option<u32>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -222,6 +231,7 @@ impl What {
                 Mode::Listeners { listeners, hanging, failing, rate_per_s: rate, seconds }
             }
             Self::Answers { rate, seconds } => Mode::Answers { rate_per_s: rate, seconds },
+            Self::Campaign { recipients, rate } => Mode::Campaign { recipients, rate_per_s: rate },
         }
     }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{admin::arguments::Admin, bench::Bench, flow::Flows, settings::Service};
+use crate::{admin::arguments::Admin, bench::Bench, bulk::Bulk, flow::Flows, settings::Service};
 
 /// Chasqui: an event pipeline for conversations.
 #[derive(Debug, Parser)]
@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Webhooks,
     /// Run bot: flows, rules and a language model that answer contacts.
     Bot,
+    /// Run bulk: campaigns. With a command: make, watch and steer campaigns.
+    Bulk(Bulk),
     /// Run every service in one process on one port.
     All,
     /// Run the simulated outside world for local work.

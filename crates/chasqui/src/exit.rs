@@ -25,6 +25,7 @@ pub(crate) fn of(service: Service) -> u8 {
         Service::Whatsapp => 14,
         Service::Webhooks => 15,
         Service::Bot => 16,
+        Service::Bulk => 17,
     }
 }
 

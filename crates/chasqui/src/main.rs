@@ -2,6 +2,7 @@
 
 mod admin;
 mod bench;
+mod bulk;
 mod cli;
 mod decode;
 mod dlq;
@@ -15,6 +16,7 @@ mod payload;
 mod process;
 mod settings;
 mod shown;
+mod table;
 mod tap;
 mod token;
 mod tool;
@@ -41,6 +43,7 @@ async fn main() -> ExitCode {
         Command::Whatsapp => process::run(&cli, &[Service::Whatsapp]).await,
         Command::Webhooks => process::run(&cli, &[Service::Webhooks]).await,
         Command::Bot => process::run(&cli, &[Service::Bot]).await,
+        Command::Bulk(bulk) if bulk.command.is_none() => process::run(&cli, &[Service::Bulk]).await,
         Command::All => process::run(&cli, &Service::ALL).await,
         Command::Simulator => process::run(&cli, &[Service::Simulator]).await,
         Command::Flow(options) => flow::run(options),

@@ -13,8 +13,13 @@ pub(crate) enum Reader {
 
 /// Writes one line at once, so that a pipe sees it now.
 pub(crate) fn line(text: impl std::fmt::Display) -> io::Result<Reader> {
+    bytes(format!("{text}\n").as_bytes())
+}
+
+/// The same of whole lines.
+pub(crate) fn bytes(lines: &[u8]) -> io::Result<Reader> {
     let mut output = io::stdout().lock();
-    match writeln!(output, "{text}").and_then(|()| output.flush()) {
+    match output.write_all(lines).and_then(|()| output.flush()) {
         Ok(()) => Ok(Reader::Listens),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Reader::Left),
         Err(error) => Err(error),

@@ -199,6 +199,9 @@ impl Part {
                 told(Box::pin(chasqui_webhooks::run(configuration.webhooks.clone(), platform, stop)).await)
             }
             Service::Bot => told(Box::pin(chasqui_bot::run(configuration.bot.clone(), platform, stop)).await),
+            Service::Bulk => {
+                told(Box::pin(chasqui_bulk::run(configuration.bulk.clone(), platform, stop)).await)
+            }
             Service::Simulator => unreachable!("the simulator is started without a connection"),
         }
     }

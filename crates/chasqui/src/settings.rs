@@ -28,14 +28,16 @@ pub(crate) enum Service {
     Webhooks,
     /// Answers contacts.
     Bot,
+    /// Runs campaigns.
+    Bulk,
     /// Plays the outside world for local work.
     Simulator,
 }
 
 impl Service {
     /// What `chasqui all` runs.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Ingest, Self::Persistence, Self::Edge, Self::Whatsapp, Self::Webhooks, Self::Bot];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Ingest, Self::Persistence, Self::Edge, Self::Whatsapp, Self::Webhooks, Self::Bot, Self::Bulk];
 
     /// Its name in logs, health reports and NATS connections.
     pub(crate) fn name(self) -> &'static str {
@@ -46,6 +48,7 @@ impl Service {
             Self::Whatsapp => "whatsapp",
             Self::Webhooks => "webhooks",
             Self::Bot => "bot",
+            Self::Bulk => "bulk",
             Self::Simulator => "simulator",
         }
     }
@@ -65,6 +68,7 @@ pub(crate) struct Configuration {
     pub(crate) whatsapp: chasqui_whatsapp::Config,
     pub(crate) webhooks: chasqui_webhooks::Config,
     pub(crate) bot: chasqui_bot::Config,
+    pub(crate) bulk: chasqui_bulk::Config,
     pub(crate) simulator: chasqui_simulator::Config,
 }
 
@@ -90,6 +94,7 @@ pub(crate) fn read(
         whatsapp: take(&mut settings, &mut problems, needs(Service::Whatsapp)),
         webhooks: take(&mut settings, &mut problems, needs(Service::Webhooks)),
         bot: take(&mut settings, &mut problems, needs(Service::Bot)),
+        bulk: take(&mut settings, &mut problems, needs(Service::Bulk)),
         simulator: take(&mut settings, &mut problems, needs(Service::Simulator)),
     };
     settings.finish(&mut problems);
@@ -165,6 +170,7 @@ impl Configuration {
             section_lines(&self.whatsapp),
             section_lines(&self.webhooks),
             section_lines(&self.bot),
+            section_lines(&self.bulk),
             section_lines(&self.simulator),
         ]
         .concat()

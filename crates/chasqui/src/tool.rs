@@ -6,7 +6,7 @@ use anyhow::Context;
 use chasqui_kit::{Bus, telemetry};
 
 use crate::{
-    admin, bench,
+    admin, bench, bulk,
     cli::{Cli, Command},
     decode, dlq, exit, healthcheck,
     settings::{self, Configuration, Service},
@@ -60,6 +60,7 @@ async fn attempt(tool: &Command, configuration: &Configuration) -> anyhow::Resul
             let sealing_key = configuration.webhooks.sealing_key.as_ref();
             admin::run(&connect("admin", configuration).await?, &tenant, sealing_key, options).await
         }
+        Command::Bulk(options) => bulk::run(options, configuration).await,
         Command::Bench(options) => bench::run(options, configuration).await,
         Command::Ingest
         | Command::Edge

@@ -25,13 +25,14 @@ use secrets::Secrets;
 use servers::Servers;
 
 /// What runs in this process; the further edges are processes of their own.
-const HERE: [Service; 7] = [
+const HERE: [Service; 8] = [
     Service::Ingest,
     Service::Persistence,
     Service::Edge,
     Service::Whatsapp,
     Service::Webhooks,
     Service::Bot,
+    Service::Bulk,
     Service::Simulator,
 ];
 

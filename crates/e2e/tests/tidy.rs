@@ -18,8 +18,9 @@ const FILE_LINES_MAX: usize = 450;
 /// A title and a paragraph.
 const README_LINES_MIN: usize = 5;
 
-const SERVICES: [&str; 6] = [
+const SERVICES: [&str; 7] = [
     "chasqui-bot",
+    "chasqui-bulk",
     "chasqui-edge",
     "chasqui-ingest",
     "chasqui-persistence",
@@ -38,6 +39,7 @@ fn arrows_point_from_proto_to_kit_to_services_to_the_binary_to_the_stories() {
         ("chasqui-kit", vec!["chasqui-proto"]),
         ("chasqui-simulator", below_services.to_vec()),
         ("chasqui-bench", below_services.to_vec()),
+        ("chasqui-campaign", below_services.to_vec()),
         ("chasqui-directory", below_services.to_vec()),
         ("chasqui-presence", below_services.to_vec()),
         ("chasqui-identity", below_services.to_vec()),
@@ -46,6 +48,7 @@ fn arrows_point_from_proto_to_kit_to_services_to_the_binary_to_the_stories() {
     ]);
     let parts = [
         "chasqui-callback",
+        "chasqui-campaign",
         "chasqui-directory",
         "chasqui-identity",
         "chasqui-media",
@@ -86,6 +89,7 @@ fn the_broker_client_stays_behind_kit_where_it_can() {
         "chasqui-responder",
         "chasqui",
         "chasqui-bot",
+        "chasqui-bulk",
         "chasqui-edge",
         "chasqui-ingest",
         "chasqui-persistence",

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     dialect::{Dialect, chat, crm, device, widget},
-    event::Event,
+    event::{Event, Fact},
     feed::Greeting,
 };
 
@@ -24,7 +24,7 @@ struct Socket {
 }
 
 const CRM_COMMANDS: &[&str] = &[
-    r#"{"type":"connect","data":{"token":"a.b.c","since":{"epoch":"18ea78d5a29d3ad5","seq":4711},"session":"s.1"}}"#,
+    r#"{"type":"connect","data":{"token":"a.b.c","since":{"epoch":"18ea78d5a29d3ad5-815","seq":4711},"session":"s.1"}}"#,
     r#"{"type":"ping"}"#,
     r#"{"type":"send_message","data":{"conversation_id":"5491100000001","text":"hola","client_id":"c1"}}"#,
     r#"{"type":"send_message","data":{"conversation_id":"5491100000001","text":"hola","attachment":{"id":"018f4e6e-7d55-7c7e-8a7b-0d3b5c1f2a11"}}}"#,
@@ -92,8 +92,13 @@ pub(crate) fn document() -> Value {
 }
 
 fn sockets() -> [Socket; 4] {
-    let greeting =
-        Greeting { epoch: "18ea78d5a29d3ad5".to_owned(), seq: 4_711, recovered: true, fresh: false };
+    let greeting = Greeting {
+        epoch: "18ea78d5a29d3ad5".to_owned(),
+        seq: 4_711,
+        recovered: true,
+        fresh: false,
+        told: Some(811),
+    };
     let client_id = json!("c1");
     [
         Socket {
@@ -170,7 +175,11 @@ fn sockets() -> [Socket; 4] {
 
 /// What a dialect makes of every kind of fact.
 fn shown(dialect: Dialect) -> Vec<String> {
-    sample::facts().into_iter().filter_map(|fact| dialect.encode(&Event::of_store("", 4_711, fact))).collect()
+    let event = |fact| match fact {
+        Fact::Bulk(progress) => Event::of_campaign(*progress, sample::mark()),
+        fact => Event::of_store("", 4_711, fact),
+    };
+    sample::facts().into_iter().filter_map(|fact| dialect.encode(&event(fact))).collect()
 }
 
 /// A frame's name, and what is said of it.
@@ -242,6 +251,8 @@ mod tests {
             "bot_status_changed",
             "whatsapp_status_changed",
             "bulk_message_progress",
+            "bulk_message_completed",
+            "bulk_message_error",
             "chat_updated",
             "appointment_updated",
             "payment_updated",

@@ -11,6 +11,7 @@ use chasqui_proto::{
 use prost::{DecodeError, Message};
 
 use crate::{
+    cursor,
     dialect::Dialect,
     outbox::{Delivery, Frame},
 };
@@ -64,6 +65,22 @@ pub(crate) enum Audience<'a> {
     Everyone,
 }
 
+/// Where a campaign's state stands: what a client's cursor brings back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// The life of the stream that the client's positions belong to; empty while no feed has one.
+    pub(crate) life: Arc<str>,
+    /// The position among the states.
+    pub(crate) seq: u64,
+}
+
+impl Mark {
+    /// The epoch of a cursor that has been told it; `None` where nobody has a cursor yet.
+    pub(crate) fn epoch(&self) -> Option<String> {
+        (!self.life.is_empty()).then(|| cursor::epoch(&self.life, Some(self.seq)))
+    }
+}
+
 /// One cell a dialect; `None` inside means the dialect does not show the fact.
 type Frames = [OnceLock<Option<Frame>>; Dialect::COUNT];
 
@@ -81,6 +98,8 @@ pub(crate) struct Event {
     pub(crate) conversation: Option<Arc<Event>>,
     /// The message had got further before: front ends are not shown it.
     pub(crate) is_step_back: bool,
+    /// Of a campaign's state.
+    pub(crate) mark: Option<Box<Mark>>,
     /// Made when the first dialect asks: most events of a contact are never shown again.
     frames: OnceLock<Box<Frames>>,
     payload_bytes: usize,
@@ -95,6 +114,7 @@ impl Event {
             fact,
             conversation: None,
             is_step_back: false,
+            mark: None,
             frames: OnceLock::new(),
             payload_bytes,
         }
@@ -113,14 +133,16 @@ impl Event {
         // What happened has its place in the stream; nothing else has.
         (fact.has_happened() == happened).then(|| {
             let previous = number("Nats-Last-Sequence").unwrap_or(0);
-            Self::new(subject, seq, previous, fact, message.payload.len())
+            let mark = number("Nats-Sequence").and_then(|seq| mark_of(&fact, seq));
+            Self { mark, ..Self::new(subject, seq, previous, fact, message.payload.len()) }
         })
     }
 
     /// Reads a fact that the stream's leader answered from its store.
     pub(crate) fn of_leader(message: &StreamMessage) -> Option<Self> {
         let fact = Fact::decode(&message.subject, &message.payload)?;
-        Some(Self::new(&message.subject, Some(message.sequence), 0, fact, message.payload.len()))
+        let (mark, seq) = (mark_of(&fact, message.sequence), fact.has_happened().then_some(message.sequence));
+        Some(Self { mark, ..Self::new(&message.subject, seq, 0, fact, message.payload.len()) })
     }
 
     /// A message or status as persistence stored it.
@@ -136,6 +158,11 @@ impl Event {
     /// A state as a service answered it, or something that is only worth knowing now.
     pub(crate) fn of_state(fact: Fact) -> Self {
         Self::new("", None, 0, fact, 0)
+    }
+
+    /// A campaign as it stands.
+    pub(crate) fn of_campaign(progress: v1::BulkProgress, mark: Mark) -> Self {
+        Self { mark: Some(Box::new(mark)), ..Self::of_state(Fact::Bulk(Box::new(progress))) }
     }
 
     /// The event as a dialect shows it, encoded the first time it is asked for.
@@ -197,6 +224,7 @@ impl Fact {
             Self::Session(session) => Some(session.version),
             Self::Appointment(appointment) => Some(appointment.version),
             Self::Payment(payment) => Some(payment.version),
+            Self::Bulk(progress) => Some(progress.version),
             _ => None,
         }
     }
@@ -252,6 +280,11 @@ impl Fact {
             })
             .ok()
     }
+}
+
+/// Where a state stands that clients' cursors keep.
+fn mark_of(fact: &Fact, seq: u64) -> Option<Box<Mark>> {
+    matches!(fact, Fact::Bulk(_)).then(|| Box::new(Mark { life: Arc::default(), seq }))
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

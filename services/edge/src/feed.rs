@@ -1,5 +1,7 @@
 //! One scope's events, in order and without holes, to every socket of this node that may see them.
 
+mod start;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -9,6 +11,7 @@ use std::{
 use tokio::sync::OnceCell;
 
 use crate::{
+    campaigns::Campaigns,
     event::Event,
     flow::{Accepted, Flow, Missing},
     history::History,
@@ -17,6 +20,8 @@ use crate::{
     scope::Scope,
     steps::Steps,
 };
+
+pub(crate) use start::{Greeting, NotJoined, Start};
 
 /// Someone who is shown what happens.
 pub(crate) trait Member: Send + Sync {
@@ -28,47 +33,6 @@ pub(crate) trait Member: Send + Sync {
 
     /// The feed cannot go on: the member must come back with its cursor.
     fn dismiss(&self);
-}
-
-/// What a member is told when it joins.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Greeting {
-    /// The life of the stream that positions belong to.
-    pub(crate) epoch: String,
-    /// The position the client is at, before whatever follows.
-    pub(crate) seq: u64,
-    /// Whether everything since the client's cursor follows.
-    pub(crate) recovered: bool,
-    /// The client had no cursor.
-    pub(crate) fresh: bool,
-}
-
-/// Where a joining member stands.
-#[derive(Debug)]
-pub(crate) enum Start {
-    /// It wants what happens from now on.
-    Now,
-    /// It has seen everything up to this position.
-    After(u64),
-    /// It has seen everything up to `since`, and this is what came after it.
-    With { since: u64, history: History },
-    /// It starts with these and then wants what happens.
-    Backlog {
-        history: History,
-        /// It had no cursor; otherwise the one it had cannot be honoured.
-        fresh: bool,
-    },
-    /// It cannot be brought up to date: it starts now and is told so.
-    Lost,
-}
-
-/// Why a member could not join.
-#[derive(Debug)]
-pub(crate) enum NotJoined {
-    /// The feed no longer holds everything the member needs: its history must be read.
-    Behind(Start),
-    /// The feed was given up: ask the hub for a new one.
-    Ended(Start),
 }
 
 /// The feed of one scope.
@@ -84,6 +48,8 @@ pub(crate) struct Feed {
 struct State {
     epoch: Arc<str>,
     flow: Flow,
+    /// Of a tenant; contacts are shown none.
+    campaigns: Option<Box<Campaigns>>,
     members: Vec<Place>,
     next_member: u64,
     /// When the last member left.
@@ -97,11 +63,14 @@ struct Place {
     member: Arc<dyn Member>,
     /// It has seen everything up to here. The node it was at before, or its history, may be ahead of this feed.
     after: u64,
+    /// The same of campaigns, among the states.
+    told: u64,
 }
 
 impl Place {
     fn wants(&self, event: &Event) -> bool {
         event.seq.is_none_or(|seq| seq > self.after)
+            && event.mark.as_ref().is_none_or(|mark| mark.seq > self.told)
     }
 }
 
@@ -140,6 +109,7 @@ impl Feed {
         let state = State {
             epoch: Arc::default(),
             flow: Flow::new(bounds),
+            campaigns: scope.conversation().is_none().then(Box::default),
             members: Vec::new(),
             next_member: 0,
             empty_since: Instant::now(),
@@ -168,6 +138,10 @@ impl Feed {
 
     /// Takes an event as it comes.
     pub(crate) fn accept(&self, event: &Arc<Event>) -> Option<Missing> {
+        if event.mark.is_some() {
+            self.tell(event);
+            return None;
+        }
         let mut state = self.state();
         if state.ended {
             return None;
@@ -181,6 +155,28 @@ impl Feed {
                 self.give_up();
                 None
             }
+        }
+    }
+
+    /// Takes the state of a campaign, and shows it unless it is known: it has no place in what happened, so nothing is
+    /// waited for.
+    pub(crate) fn tell(&self, event: &Arc<Event>) {
+        let mut state = self.state();
+        let State { campaigns, members, .. } = &mut *state;
+        if campaigns.as_mut().is_some_and(|campaigns| campaigns.take(event)) {
+            show(members, event);
+        }
+    }
+
+    /// Up to where its campaigns were read of the stream of states; `None` where it has none.
+    pub(crate) fn campaigns_read(&self) -> Option<u64> {
+        self.state().campaigns.as_ref().map(|campaigns| campaigns.read())
+    }
+
+    /// Its campaigns were read up to this position.
+    pub(crate) fn mark_campaigns_read(&self, seq: u64) {
+        if let Some(campaigns) = &mut self.state().campaigns {
+            campaigns.mark_read(seq);
         }
     }
 
@@ -222,24 +218,30 @@ impl Feed {
         !self.state().members.is_empty()
     }
 
-    /// Lets a member in, with whatever it missed. `epoch` belongs to the positions of `start`.
+    /// Lets a member in, with whatever it missed, and with how campaigns stand as far as that is news after `told`. The
+    /// feed's epoch belongs to the positions of `start`.
     pub(crate) fn join(
         self: &Arc<Self>,
         member: &Arc<dyn Member>,
         start: Start,
+        told: Option<u64>,
     ) -> Result<Membership, NotJoined> {
         let mut state = self.state();
         if state.ended {
             return Err(NotJoined::Ended(start));
         }
-        let after = self.bring_up_to_date(&state, &**member, start)?;
+        let news = state.campaigns.as_ref().map_or_else(Vec::new, |campaigns| campaigns.since(told));
+        // A client that leaves before it has seen the first of them must not be taken to have.
+        let greeted = if news.is_empty() { state.campaigns_head().max(told) } else { told };
+        let after = self.bring_up_to_date(&state, &**member, start, greeted)?;
+        news.iter().for_each(|event| member.deliver(event));
         let id = state.next_member;
         state.next_member += 1;
         if state.members.is_empty() {
             // Most contacts have one socket.
             state.members.reserve_exact(1);
         }
-        state.members.push(Place { id, member: member.clone(), after });
+        state.members.push(Place { id, member: member.clone(), after, told: told.unwrap_or_default() });
         drop(state);
         Ok(Membership { feed: self.clone(), member: id })
     }
@@ -291,11 +293,19 @@ impl Feed {
     }
 
     /// Greets a member and shows it what it missed; the position up to which it has then seen everything.
-    fn bring_up_to_date(&self, state: &State, member: &dyn Member, start: Start) -> Result<u64, NotJoined> {
+    fn bring_up_to_date(
+        &self,
+        state: &State,
+        member: &dyn Member,
+        start: Start,
+        told: Option<u64>,
+    ) -> Result<u64, NotJoined> {
+        let greeting =
+            |seq, recovered, fresh| Greeting { epoch: state.epoch.to_string(), seq, recovered, fresh, told };
         let head = state.flow.log().head();
         match start {
-            Start::Now => member.greet(&state.greeting(head, false, true)),
-            Start::Lost => member.greet(&state.greeting(head, false, false)),
+            Start::Now => member.greet(&greeting(head, false, true)),
+            Start::Lost => member.greet(&greeting(head, false, false)),
             Start::After(since) => match state.flow.log().after(since) {
                 Some(missed) => {
                     let missed: Vec<&Arc<Event>> = missed.collect();
@@ -304,7 +314,7 @@ impl Feed {
                     if happened > self.replay_max as usize {
                         return Err(NotJoined::Behind(Start::Lost));
                     }
-                    member.greet(&state.greeting(since, true, false));
+                    member.greet(&greeting(since, true, false));
                     for event in missed {
                         member.deliver(event);
                     }
@@ -316,7 +326,7 @@ impl Feed {
                 let Some(recent) = state.flow.log().after(history.covered_seq) else {
                     return Err(NotJoined::Behind(Start::After(since)));
                 };
-                member.greet(&state.greeting(since, true, false));
+                member.greet(&greeting(since, true, false));
                 let covered_seq = history.covered_seq;
                 deliver_merged(member, history, recent);
                 return Ok(since.max(covered_seq));
@@ -328,7 +338,7 @@ impl Feed {
                 // The cursor of a client that leaves before it has seen the first of them must not lie behind it.
                 let first = history.events.first().and_then(|event| event.seq);
                 let seq = first.map_or(head, |first| first.saturating_sub(1));
-                member.greet(&state.greeting(seq, false, fresh));
+                member.greet(&greeting(seq, false, fresh));
                 let covered_seq = history.covered_seq;
                 deliver_merged(member, history, recent);
                 return Ok(covered_seq);
@@ -344,8 +354,9 @@ impl Feed {
 }
 
 impl State {
-    fn greeting(&self, seq: u64, recovered: bool, fresh: bool) -> Greeting {
-        Greeting { epoch: self.epoch.to_string(), seq, recovered, fresh }
+    /// The position of the newest state of a campaign; `None` where there are none.
+    fn campaigns_head(&self) -> Option<u64> {
+        self.campaigns.as_ref().map(|campaigns| campaigns.head())
     }
 }
 
@@ -376,51 +387,4 @@ fn deliver_merged<'a>(
 }
 
 #[cfg(test)]
-mod tests {
-    use chasqui_proto::v1;
-
-    use super::*;
-    use crate::event::Fact;
-
-    #[derive(Default)]
-    struct Screen(Mutex<Vec<u64>>);
-
-    impl Member for Screen {
-        fn greet(&self, _: &Greeting) {}
-
-        fn deliver(&self, event: &Arc<Event>) {
-            self.0.lock().unwrap().extend(event.seq);
-        }
-
-        fn dismiss(&self) {}
-    }
-
-    fn event(seq: u64) -> Event {
-        let fact = Fact::Message { message: Box::default(), status: v1::Status::Unspecified };
-        Event::of_store("a", seq, fact)
-    }
-
-    const BOUNDS: Bounds = Bounds { events_max: 9, bytes_max: 99_999 };
-
-    /// What a member is shown that joins a feed at 10, which then hears everything up to 14.
-    fn shown(start: Start) -> Vec<u64> {
-        let feed = Arc::new(Feed::new(Scope::Tenant("default".parse().unwrap()), BOUNDS, 9));
-        assert_eq!(feed.begin(&Position { epoch: "life".into(), seq: 10 }), None);
-        let screen = Arc::new(Screen::default());
-        let member: Arc<dyn Member> = screen.clone();
-        let _place = feed.join(&member, start).unwrap();
-        for seq in 11..=14 {
-            assert_eq!(feed.accept(&Arc::new(event(seq))), None);
-        }
-        screen.0.lock().unwrap().clone()
-    }
-
-    #[test]
-    fn a_client_that_comes_from_a_faster_node_is_shown_nothing_twice() {
-        assert_eq!(shown(Start::After(12)), [13, 14]);
-        let history = || History { events: vec![event(9), event(12)], states: Vec::new(), covered_seq: 12 };
-        assert_eq!(shown(Start::With { since: 8, history: history() }), [9, 12, 13, 14]);
-        assert_eq!(shown(Start::Backlog { history: history(), fresh: true }), [9, 12, 13, 14]);
-        assert_eq!(shown(Start::Now), [11, 12, 13, 14]);
-    }
-}
+mod tests;

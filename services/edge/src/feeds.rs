@@ -130,6 +130,9 @@ impl Feeds {
     /// Puts an event beside what is known of the tenant; `None` for one that nobody is shown.
     pub(crate) fn place(&self, mut event: Event) -> Option<Arc<Event>> {
         self.addresses.give_fact(&mut event.fact);
+        if let Some(mark) = &mut event.mark {
+            mark.life = self.state().staff.as_ref().map(|feed| feed.epoch()).unwrap_or_default();
+        }
         self.context.lock().unwrap_or_else(PoisonError::into_inner).place(event)
     }
 
@@ -254,7 +257,7 @@ mod tests {
     fn join(feeds: &Feeds, scope: &Scope) -> (Membership, bool) {
         let (feed, source) = seat(feeds, scope);
         let member: Arc<dyn Member> = Arc::new(Nobody);
-        (feed.join(&member, Start::Now).unwrap(), matches!(source, Source::Tap(_)))
+        (feed.join(&member, Start::Now, None).unwrap(), matches!(source, Source::Tap(_)))
     }
 
     fn sweep(feeds: &Feeds) -> bool {

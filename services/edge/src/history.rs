@@ -5,6 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use chasqui_kit::{Bus, TraceContext};
 use chasqui_proto::{
     service::{EVENTS_SINCE, MESSAGES_UNDELIVERED},
+    stream::MESSAGES,
     subject, v1,
 };
 
@@ -57,7 +58,7 @@ impl Historian<'_> {
         let stored = page.events.into_iter().filter(|event| event.seq <= watermark).filter_map(of_stored);
         let mut events: Vec<Event> = stored.collect();
         let room = self.events_max as usize - events.len().min(self.events_max as usize);
-        let tail = tail::read(self.bus, &scope.stored(), watermark, room).await?;
+        let tail = tail::read(self.bus, &MESSAGES, &scope.stored(), watermark, room).await?;
         if tail.truncated || tail.events.len() > room {
             return Ok(None);
         }
@@ -83,7 +84,8 @@ impl Historian<'_> {
             self.bus.ask_subject(MESSAGES_UNDELIVERED.subject, &question, TraceContext::root(), STORE_WAIT);
         let page: v1::UndeliveredPage = asked.await?;
         let tail =
-            tail::read(self.bus, &scope.stored(), page.watermark_seq, self.events_max as usize).await?;
+            tail::read(self.bus, &MESSAGES, &scope.stored(), page.watermark_seq, self.events_max as usize)
+                .await?;
         let stored = page.messages.into_iter().filter_map(|stored| {
             let event = v1::StoredEvent {
                 seq: stored.seq,

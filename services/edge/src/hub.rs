@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     addresses::Addresses,
+    campaigns,
     config::Config,
     doorbell::Doorbell,
     error::Error,
@@ -46,6 +47,7 @@ const JOIN_ATTEMPTS_MAX: usize = 4;
 /// A client's place in the stream, from an earlier connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cursor {
+    /// Which life of the stream, and how far the client was told of campaigns: clients treat it as opaque.
     pub(crate) epoch: String,
     pub(crate) seq: u64,
 }
@@ -121,7 +123,7 @@ impl Hub {
                 Some(start) => start,
                 None => self.start(scope, &feed, wish).await?,
             };
-            match feed.join(&member, begin) {
+            match feed.join(&member, begin, told(wish, &feed)) {
                 Ok(membership) => return Ok(membership),
                 Err(NotJoined::Ended(same)) => start = Some(same),
                 Err(NotJoined::Behind(Start::After(since))) => start = Some(self.since(scope, since).await?),
@@ -131,7 +133,7 @@ impl Hub {
         }
         // The feed runs faster than its history can be read: say so rather than leave a hole.
         let feed = self.feed(scope).await?;
-        feed.join(&member, Start::Lost)
+        feed.join(&member, Start::Lost, told(wish, &feed))
             .map_err(|_| Error::ReadStream("the feed ended while joining".to_owned()))
     }
 
@@ -183,7 +185,7 @@ impl Hub {
     async fn start(&self, scope: &Scope, feed: &Feed, wish: &Wish) -> Result<Start, Error> {
         Ok(match wish {
             Wish::Live => Start::Now,
-            Wish::Since(cursor) if *cursor.epoch != *feed.epoch() => self.lost(scope).await,
+            Wish::Since(cursor) if *cursor.life() != *feed.epoch() => self.lost(scope).await,
             Wish::Since(cursor) => Start::After(cursor.seq),
             Wish::Undelivered => self.backlog(scope, true).await.unwrap_or(Start::Now),
         })
@@ -267,6 +269,8 @@ impl Hub {
         };
         let missing = feed.begin(&self.positions.after_barrier().await?);
         self.repairs.start(feeds, feed.clone(), missing, "disturbed");
+        // Before anybody joins: who does is told how they stand.
+        campaigns::read(&self.bus, feeds, feed).await?;
         if let Some((stop, heard)) = line {
             self.pump(feeds, Some(feed.clone()), heard, stop.clone());
         }
@@ -323,6 +327,14 @@ impl Hub {
 
     fn tenants(&self) -> MutexGuard<'_, HashMap<Tenant, Arc<Feeds>>> {
         self.tenants.lock().expect("no holder of this lock panics")
+    }
+}
+
+/// Up to where among the states a client was told how campaigns stand; `None` when it brings nothing that counts here.
+fn told(wish: &Wish, feed: &Feed) -> Option<u64> {
+    match wish {
+        Wish::Since(cursor) if *cursor.life() == *feed.epoch() => cursor.told(),
+        Wish::Since(_) | Wish::Live | Wish::Undelivered => None,
     }
 }
 

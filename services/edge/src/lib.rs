@@ -8,6 +8,7 @@ compile_error!(
 mod addresses;
 mod asyncapi;
 mod auth;
+mod campaigns;
 mod canary;
 mod clients;
 pub mod close;

@@ -3,10 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use chasqui_kit::Bus;
+use chasqui_proto::stream::MESSAGES;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    campaigns,
     feed::Feed,
     feeds::Feeds,
     flow::Missing,
@@ -47,7 +49,10 @@ impl Repairs {
     ) {
         if let Some(missing) = missing {
             let (repairs, feeds) = (self.clone(), feeds.clone());
-            self.tasks.spawn(async move { repairs.repair(&feeds, &feed, missing, reason).await });
+            self.tasks.spawn(async move {
+                repairs.repair(&feeds, &feed, missing, reason).await;
+                repairs.read_campaigns(&feeds, &feed).await;
+            });
         }
     }
 
@@ -55,7 +60,10 @@ impl Repairs {
     pub(crate) fn look(self: &Arc<Self>, feeds: &Arc<Feeds>, feed: Arc<Feed>) {
         if let Some(missing) = feed.look() {
             let (repairs, feeds) = (self.clone(), feeds.clone());
-            self.tasks.spawn(async move { repairs.look_from(&feeds, &feed, missing).await });
+            self.tasks.spawn(async move {
+                repairs.look_from(&feeds, &feed, missing).await;
+                repairs.read_campaigns(&feeds, &feed).await;
+            });
         }
     }
 
@@ -90,11 +98,26 @@ impl Repairs {
         }
     }
 
+    /// What is lost of a campaign may be its end, which nothing comes after.
+    async fn read_campaigns(&self, feeds: &Feeds, feed: &Feed) {
+        while !feed.has_ended() {
+            let place = self.places.acquire().await.expect("the semaphore is never closed");
+            let Err(error) = campaigns::read(&self.bus, feeds, feed).await else { return };
+            drop(place);
+            tracing::warn!(%error, "how campaigns stand cannot be read; trying again");
+            if self.stop.run_until_cancelled(tokio::time::sleep(REPAIR_PAUSE)).await.is_none() {
+                return;
+            }
+        }
+    }
+
     /// Reads until it succeeds: going on without would lose what is missing. `None` once nobody needs it.
     async fn read(&self, feed: &Feed, missing: &Missing, reason: &'static str) -> Option<Tail> {
         let _place = self.places.acquire().await.expect("the semaphore is never closed");
         while !feed.has_ended() {
-            match tail::read(&self.bus, &feed.scope().stored(), missing.after, REPAIR_EVENTS_MAX).await {
+            match tail::read(&self.bus, &MESSAGES, &feed.scope().stored(), missing.after, REPAIR_EVENTS_MAX)
+                .await
+            {
                 Ok(tail) => return Some(tail),
                 Err(error) => tracing::warn!(%error, reason, "a repair failed and is tried again"),
             }

@@ -1,4 +1,4 @@
-//! Reading the stream itself, by batched Direct Get: no consumer is made, so any number of sockets may do it.
+//! Reading a stream itself, by batched Direct Get: no consumer is made, so any number of sockets may do it.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use async_nats::{
     jetstream::{message::StreamMessage, stream::RawMessageErrorKind},
 };
 use chasqui_kit::Bus;
-use chasqui_proto::{Pattern, stream::MESSAGES};
+use chasqui_proto::{Pattern, stream::Stream};
 use futures::StreamExt;
 use serde_json::json;
 
@@ -32,11 +32,17 @@ pub(crate) struct Tail {
 }
 
 /// Reads the facts after `after`, at most `events_max`.
-pub(crate) async fn read(bus: &Bus, filter: &Pattern, after: u64, events_max: usize) -> Result<Tail, Error> {
+pub(crate) async fn read(
+    bus: &Bus,
+    stream: &Stream,
+    filter: &Pattern,
+    after: u64,
+    events_max: usize,
+) -> Result<Tail, Error> {
     let mut tail = Tail::default();
     let mut next = after + 1;
     loop {
-        let batch = read_batch(bus, filter, next, &mut tail.events).await?;
+        let batch = read_batch(bus, (stream, filter), next, &mut tail.events).await?;
         next = batch.last.map_or(next, |seq| seq + 1);
         if tail.events.len() > events_max {
             tail.truncated = true;
@@ -46,7 +52,7 @@ pub(crate) async fn read(bus: &Bus, filter: &Pattern, after: u64, events_max: us
             continue;
         }
         // Any replica answers a Direct Get, and one may not have everything yet; the leader has.
-        match read_leader(bus, filter, next).await? {
+        match read_leader(bus, stream, filter, next).await? {
             Some(message) => {
                 next = message.sequence + 1;
                 tail.events.extend(Event::of_leader(&message));
@@ -57,12 +63,17 @@ pub(crate) async fn read(bus: &Bus, filter: &Pattern, after: u64, events_max: us
 }
 
 /// The first fact from a position on, as the leader knows it. A stream without replicas has nobody else to ask.
-async fn read_leader(bus: &Bus, filter: &Pattern, from: u64) -> Result<Option<StreamMessage>, Error> {
+async fn read_leader(
+    bus: &Bus,
+    stream: &Stream,
+    filter: &Pattern,
+    from: u64,
+) -> Result<Option<StreamMessage>, Error> {
     if bus.config().replicas == 1 {
         return Ok(None);
     }
     let failed = |error: &dyn std::fmt::Display| Error::ReadStream(error.to_string());
-    let stream = bus.jetstream().get_stream_no_info(MESSAGES.name).await.map_err(|error| failed(&error))?;
+    let stream = bus.jetstream().get_stream_no_info(stream.name).await.map_err(|error| failed(&error))?;
     let asked =
         tokio::time::timeout(LEADER_WAIT, stream.get_first_raw_message_by_subject(filter.as_str(), from));
     match asked.await.map_err(|_| failed(&"its leader did not answer in time"))? {
@@ -79,12 +90,17 @@ struct Batch {
     more: bool,
 }
 
-async fn read_batch(bus: &Bus, filter: &Pattern, from: u64, into: &mut Vec<Event>) -> Result<Batch, Error> {
+async fn read_batch(
+    bus: &Bus,
+    (stream, filter): (&Stream, &Pattern),
+    from: u64,
+    into: &mut Vec<Event>,
+) -> Result<Batch, Error> {
     let failed = |error: &dyn std::fmt::Display| Error::ReadStream(error.to_string());
     let inbox = bus.client().new_inbox();
     let mut answers = bus.client().subscribe(inbox.clone()).await.map_err(|error| failed(&error))?;
     let request = json!({ "seq": from, "batch": BATCH_EVENTS, "next_by_subj": filter.as_str() });
-    let subject = format!("$JS.API.DIRECT.GET.{}", MESSAGES.name);
+    let subject = format!("$JS.API.DIRECT.GET.{}", stream.name);
     let sent = bus.client().publish_with_reply(subject, inbox, request.to_string().into()).await;
     sent.map_err(|error| failed(&error))?;
     let mut batch = Batch { last: None, more: false };

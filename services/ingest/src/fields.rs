@@ -11,7 +11,8 @@ use serde_json::{Map, Value};
 pub(crate) struct FieldError {
     /// Its name.
     pub(crate) field: Cow<'static, str>,
-    expected: Cow<'static, str>,
+    /// What was expected of it.
+    pub(crate) expected: Cow<'static, str>,
 }
 
 impl FieldError {
@@ -31,6 +32,11 @@ impl Coded for FieldError {
 pub(crate) struct Fields(Map<String, Value>);
 
 impl Fields {
+    /// Those of an object that was read already.
+    pub(crate) fn of(members: Map<String, Value>) -> Self {
+        Self(members)
+    }
+
     pub(crate) fn read(body: &[u8]) -> Result<Self, FieldError> {
         match serde_json::from_slice(body) {
             Ok(Value::Object(members)) => Ok(Self(members)),

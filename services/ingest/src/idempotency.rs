@@ -3,6 +3,7 @@
 use axum::http::HeaderMap;
 use chasqui_kit::{Code, Coded};
 use chasqui_proto::{MessageId, id, v1::Message};
+use uuid::Uuid;
 
 const HEADER: &str = "idempotency-key";
 
@@ -22,14 +23,19 @@ impl Coded for InvalidKey {
 
 /// The id of the message that a request brings: the same for every request with this key in `scope`, else a new one.
 pub(crate) fn message_id(headers: &HeaderMap, scope: &[&str]) -> Result<MessageId, InvalidKey> {
+    id(headers, scope).map(MessageId)
+}
+
+/// The same of whatever a request brings.
+pub(crate) fn id(headers: &HeaderMap, scope: &[&str]) -> Result<Uuid, InvalidKey> {
     let Some(key) = headers.get(HEADER) else {
-        return Ok(MessageId::now());
+        return Ok(Uuid::now_v7());
     };
     let key = key.to_str().map_err(|_| InvalidKey)?;
     if !(1..=KEY_LENGTH_MAX).contains(&key.len()) {
         return Err(InvalidKey);
     }
-    Ok(MessageId(id::fact_id(&[scope, &[key]].concat())))
+    Ok(id::fact_id(&[scope, &[key]].concat()))
 }
 
 /// Whether a message is the one that was handed in before: when it was, and through which number, may differ.

@@ -6,8 +6,10 @@ mod service;
 
 mod admin;
 mod bot_reply;
+mod campaigns;
 mod cloud_door;
 mod listeners;
+mod opt_outs;
 mod shared_client;
 mod webhook;
 

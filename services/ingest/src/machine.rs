@@ -61,6 +61,10 @@ pub(crate) enum MachineError {
     Request(#[from] RequestError),
     #[error("there is no such listener")]
     NoListener,
+    #[error("there is no such campaign")]
+    NoCampaign,
+    #[error("{0} campaigns are being handed in already; try again when one of them is done")]
+    TooManyUploads(usize),
     #[error("listeners cannot be registered: ingest.sealing_key (SEALING_KEY) is not set")]
     NoSealingKey,
     #[error("the tenant has {0} listeners already; remove one first")]
@@ -80,8 +84,8 @@ impl Coded for MachineError {
             Self::Publication(error) => error.code(),
             Self::Request(error) => error.code(),
             Self::TooManyListeners(_) => Code::Conflict,
-            Self::NoListener => Code::NotFound,
-            Self::NoSealingKey => Code::Unavailable,
+            Self::NoListener | Self::NoCampaign => Code::NotFound,
+            Self::NoSealingKey | Self::TooManyUploads(_) => Code::Unavailable,
         }
     }
 }
@@ -96,7 +100,9 @@ impl MachineError {
             return refuse_with(code, json!({ "error": "Unauthorized" }));
         }
         let told = match (self, code) {
-            (Self::Session(_) | Self::NoSealingKey | Self::Admission(_), _) => self.to_string(),
+            (Self::Session(_) | Self::NoSealingKey | Self::TooManyUploads(_) | Self::Admission(_), _) => {
+                self.to_string()
+            }
             (_, Code::Unavailable | Code::Timeout) => "it could not be done now; try again".to_owned(),
             (_, Code::Internal) => "the request failed; the log says why".to_owned(),
             _ => self.to_string(),

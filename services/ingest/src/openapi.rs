@@ -1,15 +1,24 @@
 //! What ingest answers over HTTP, for programs: `OpenAPI`, from the handlers themselves.
 
+mod campaigns;
 mod listeners;
 mod machines;
+mod opt_outs;
 
 use utoipa::{
     IntoResponses, Modify, OpenApi, ToSchema,
     openapi::security::{ApiKey, ApiKeyValue, SecurityScheme},
 };
 
-use crate::{admin, bot_reply, cloud_door, listeners as listener_routes, shared_client, webhook};
+use crate::{
+    admin, bot_reply, campaigns as campaign_routes, cloud_door, listeners as listener_routes,
+    opt_outs as opt_out_routes, shared_client, webhook,
+};
 
+pub(crate) use campaigns::{
+    CampaignBody, CampaignChanged, CampaignForm, CampaignMade, CampaignPage, CampaignRefused, CampaignShown,
+    CampaignStart, RecipientPageShown,
+};
 pub(crate) use listeners::{
     DeliveryPageShown, ListenerBody, ListenerChange, ListenerPage, ListenerShown, ListenerUrl, Registered,
     Removed, ReplayBody, Replayed, RotationBody, Tested,
@@ -17,6 +26,7 @@ pub(crate) use listeners::{
 pub(crate) use machines::{
     BotStatus, MachineRefusal, MachineRefusals, Queued, SendBody, SessionShown, WhatsappStatus,
 };
+pub(crate) use opt_outs::{OptOutBody, OptOutPage};
 
 /// The routes that every ingest mounts.
 #[derive(OpenApi)]
@@ -44,6 +54,15 @@ pub(crate) use machines::{
         listener_routes::events::list,
         listener_routes::events::test,
         listener_routes::events::replay,
+        campaign_routes::create::receive,
+        campaign_routes::rest::list,
+        campaign_routes::rest::show,
+        campaign_routes::rest::change,
+        campaign_routes::results::list,
+        campaign_routes::results::file,
+        opt_out_routes::list,
+        opt_out_routes::store,
+        opt_out_routes::remove,
     ),
     components(schemas(AdminRefusal, MachineRefusal)),
     modifiers(&Keys),

@@ -25,6 +25,8 @@ use uuid::Uuid;
 pub(crate) use error::OutgoingError;
 pub(crate) use part::Part;
 
+use crate::fields::FieldError;
+
 /// The longest id of a message, characters: WhatsApp's own.
 const MESSAGE_ID_LENGTH_MAX: usize = 128;
 
@@ -117,6 +119,15 @@ impl Outgoing {
     fn verbatim(r#type: MessageType, name: &str, content: &Value, text: String) -> Self {
         Self { r#type, text, raw: raw(name, content), ..Self::default() }
     }
+}
+
+/// A template that is sent where WhatsApp takes only one, judged as if it were sent: the Cloud API's `template`.
+pub(crate) fn fallback(template: Value, tenant: &Tenant) -> Result<Bytes, FieldError> {
+    let sent = Map::from_iter([("type".to_owned(), json!("template")), ("template".to_owned(), template)]);
+    if let Err(error) = Outgoing::read(&sent, tenant) {
+        return Err(FieldError::new("fallback_template", error.to_string()));
+    }
+    Ok(sent["template"].to_string().into())
 }
 
 fn raw(name: &str, content: &Value) -> Bytes {

@@ -1,11 +1,17 @@
 //! Bodies of requests, read within bounds.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use bytes::{Bytes, BytesMut};
 use chasqui_kit::{Code, Coded};
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 
 /// How long a caller may take to send a body.
 const BODY_WAIT: Duration = Duration::from_secs(10);
@@ -54,15 +60,38 @@ async fn collect(body: Body, bytes_max: usize) -> Result<Bytes, BodyError> {
     if size > bytes_max { Err(BodyError::TooLarge(bytes_max)) } else { Ok(collected.freeze()) }
 }
 
+/// The pieces of a body, until the client falls silent for `silence_max` or `held_max` bytes came that nobody could pass
+/// on; whoever passes them on sets `held` to nothing.
+pub(crate) fn pieces(
+    body: &mut BodyDataStream,
+    silence_max: Duration,
+    held: Arc<AtomicUsize>,
+    held_max: usize,
+) -> impl Stream<Item = Result<Bytes, BodyError>> + Send {
+    futures::stream::unfold((body, held), move |(body, held)| async move {
+        let piece = match tokio::time::timeout(silence_max, body.next()).await {
+            Ok(None) => return None,
+            Ok(Some(Ok(piece))) if held.fetch_add(piece.len(), Ordering::Relaxed) < held_max => Ok(piece),
+            _ => Err(BodyError::Incomplete),
+        };
+        Some((piece, (body, held)))
+    })
+}
+
+/// Reads on for a while what is refused, until the client falls silent for `silence_max`.
+pub(crate) async fn discard(body: &mut BodyDataStream, silence_max: Duration) {
+    let mut left = DISCARDED_BYTES_MAX;
+    while let Ok(Some(Ok(piece))) = tokio::time::timeout(silence_max, body.next()).await {
+        left = left.saturating_sub(piece.len());
+        if left == 0 {
+            return;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::{
-        convert::Infallible,
-        sync::{
-            Arc,
-            atomic::{AtomicUsize, Ordering},
-        },
-    };
+    use std::convert::Infallible;
 
     use super::*;
 

@@ -23,11 +23,12 @@ use crate::{
     admin::{self, Admin},
     admission::Admission,
     bot_reply::{self, BotReply},
+    campaigns,
     cloud_door::{self, CloudDoor, Files},
     listeners::{self, Listeners},
     machine::Machines,
     numbers::Numbers,
-    openapi,
+    openapi, opt_outs,
     publication::Publication,
     shared_client::{self, SharedClient},
     staff::Staff,
@@ -131,6 +132,8 @@ fn routes(config: &Config, platform: &Platform, means: Means) -> Result<Router, 
         phone_number_id: config.phone_number_id.clone(),
         files: Files::open(&config.media)?,
     };
+    let campaigns = campaigns::routes(machines.clone());
+    let opt_outs = machines.clone();
     let client = SharedClient { machines, directory: directory.clone(), publication: publication.clone() };
     let admin = Admin { admission: admission.clone(), bus: platform.bus.clone() };
     let bot_reply = BotReply { admission, responders, publication: publication.clone() };
@@ -138,6 +141,8 @@ fn routes(config: &Config, platform: &Platform, means: Means) -> Result<Router, 
         .merge(admin::routes(admin))
         .merge(shared_client::routes(client))
         .merge(listeners::routes(listeners))
+        .merge(campaigns)
+        .merge(opt_outs::routes(opt_outs))
         .merge(cloud_door::routes(door));
     Ok(match webhook(config, platform, &directory, &publication) {
         Some(webhook) => routes.merge(webhook::routes(webhook)),

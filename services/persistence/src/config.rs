@@ -1,10 +1,36 @@
 //! Section `persistence`.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
-use chasqui_kit::config::{Problems, Section};
+use chasqui_kit::config::{self, Problems, Section};
 use secrecy::SecretString;
 use serde::Deserialize;
+
+use crate::opt_out::{self, Keywords};
+
+/// How many keywords of a kind there may be.
+const KEYWORDS: RangeInclusive<usize> = 1..=100;
+/// How long a keyword may be, characters.
+const KEYWORD_LENGTH: RangeInclusive<usize> = 1..=64;
+
+/// What is left out says something else in many chats: "cancelar" is about appointments, "salir" about menus.
+const OPT_OUT_KEYWORDS: [&str; 13] = [
+    "stop",
+    "unsubscribe",
+    "opt out",
+    "baja",
+    "dar de baja",
+    "darme de baja",
+    "cancelar suscripcion",
+    "no molestar",
+    "no recibir mas",
+    "sair",
+    "remover",
+    "descadastrar",
+    "cancelar inscricao",
+];
+const OPT_IN_KEYWORDS: [&str; 8] =
+    ["start", "subscribe", "opt in", "alta", "darme de alta", "suscribir", "suscribirme", "quiero recibir"];
 
 /// Settings of persistence.
 #[derive(Clone, Debug, Deserialize)]
@@ -40,6 +66,14 @@ pub struct Config {
     pub chats_interval_ms: u64,
     /// How long the log of deliveries to listeners keeps one after its last attempt, days. Default 14.
     pub delivery_log_days: u32,
+    /// What a contact writes, or chooses, to get no campaigns any more; it must be the whole message. Case, accents and
+    /// punctuation do not matter. 1 to 100 keywords of 1 to 64 characters, none of them in `opt_in_keywords`. Default:
+    /// stop, baja, unsubscribe, …, as docs/opt-outs.md lists them.
+    #[serde(deserialize_with = "config::list")]
+    pub opt_out_keywords: Vec<String>,
+    /// What a contact writes, or chooses, to get campaigns again; likewise. Default: start, alta, subscribe, ….
+    #[serde(deserialize_with = "config::list")]
+    pub opt_in_keywords: Vec<String>,
     /// Adds made-up patients, cities and specialties to the default tenant at the start, for local use: flows can then be
     /// walked through. What is there already stays as it is. Default false; `chasqui up` turns it on.
     pub seed: bool,
@@ -60,6 +94,8 @@ impl Default for Config {
             agent_grace_ms: 30_000,
             chats_interval_ms: 1_000,
             delivery_log_days: 14,
+            opt_out_keywords: OPT_OUT_KEYWORDS.map(str::to_owned).to_vec(),
+            opt_in_keywords: OPT_IN_KEYWORDS.map(str::to_owned).to_vec(),
             seed: false,
         }
     }
@@ -97,6 +133,23 @@ impl Section for Config {
             "must be 1 to 60000: this late a chat may leave its agent",
         );
         require((1..=3_650).contains(&self.delivery_log_days), "delivery_log_days", "must be 1 to 3650");
+        for (setting, keywords) in
+            [("opt_out_keywords", &self.opt_out_keywords), ("opt_in_keywords", &self.opt_in_keywords)]
+        {
+            let fits = |keyword: &String| {
+                KEYWORD_LENGTH.contains(&keyword.chars().count()) && !opt_out::fold(keyword).is_empty()
+            };
+            require(
+                KEYWORDS.contains(&keywords.len()) && keywords.iter().all(fits),
+                setting,
+                "must be 1 to 100 keywords of 1 to 64 characters, each with a letter or digit",
+            );
+        }
+        require(
+            !self.keywords().contradict(),
+            "opt_in_keywords",
+            "must have no keyword of persistence.opt_out_keywords",
+        );
     }
 }
 
@@ -121,11 +174,50 @@ impl Config {
         Duration::from_millis(self.chats_interval_ms)
     }
 
+    /// By which contacts leave and come back.
+    pub(crate) fn keywords(&self) -> Keywords {
+        Keywords::new(&self.opt_out_keywords, &self.opt_in_keywords)
+    }
+
     pub(crate) fn delivery_log_ms(&self) -> i64 {
         i64::from(self.delivery_log_days) * 24 * 3600 * 1000
     }
 
     pub(crate) fn stats_interval(&self) -> Duration {
         Duration::from_millis(self.stats_interval_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(change: impl FnOnce(&mut Config)) -> String {
+        let mut config = Config { database_url: Some("postgres://host/name".into()), ..Config::default() };
+        change(&mut config);
+        let mut problems = Problems::default();
+        config.check(&mut problems);
+        problems.lines().concat()
+    }
+
+    #[test]
+    fn keywords_are_counted_measured_and_do_not_contradict() {
+        assert_eq!(problems(|_| {}), "");
+        for (keywords, is_good) in [
+            (vec!["x".repeat(64)], true),
+            (vec!["stop".to_owned(); 100], true),
+            (vec![], false),
+            (vec!["stop".to_owned(); 101], false),
+            (vec!["x".repeat(65)], false),
+            (vec![String::new()], false),
+            (vec!["🛑".to_owned()], false),
+        ] {
+            let told = problems(|config| config.opt_out_keywords = keywords.clone());
+            assert_eq!(told.is_empty(), is_good, "{keywords:?}: {told}");
+            assert!(is_good || told.contains("persistence.opt_out_keywords"), "{told}");
+        }
+        let told = problems(|config| config.opt_in_keywords = vec!["¡Bája!".to_owned()]);
+        assert!(told.contains("persistence.opt_in_keywords"), "{told}");
+        assert!(told.contains("persistence.opt_out_keywords"), "{told}");
     }
 }

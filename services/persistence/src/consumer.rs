@@ -18,6 +18,7 @@ use crate::{
     error::Error,
     fact::{self, Fact},
     meter,
+    opt_out::Keywords,
     pause::Pause,
     state::{self, Told},
     stats::Changed,
@@ -62,6 +63,7 @@ pub(crate) struct Writer {
     pub(crate) directory: Directory,
     pub(crate) changed: Changed,
     pub(crate) config: Config,
+    pub(crate) keywords: Keywords,
     pub(crate) stop: CancellationToken,
 }
 
@@ -151,7 +153,7 @@ impl Writer {
         let mut pause = Pause::up_to(self.config.retry_pause_max());
         loop {
             let began = Instant::now();
-            let error = match tokio::time::timeout(WRITE_WAIT, write::write(&self.pool, &facts)).await {
+            let error = match tokio::time::timeout(WRITE_WAIT, write::write(&self.pool, &facts, &self.keywords)).await {
                 Ok(Ok(written)) => {
                     meter::committed(began.elapsed(), &facts, &written);
                     self.changed.add(written.tenants.iter().cloned());

@@ -52,6 +52,14 @@ pub enum Error {
         /// What is in the way.
         problem: &'static str,
     },
+    /// A campaign does not go from where it stands to where it is wanted.
+    #[error("status: a campaign {status} cannot be {action}")]
+    Transition {
+        /// How it stands, in words.
+        status: &'static str,
+        /// What was to be done, in words.
+        action: &'static str,
+    },
     /// What was asked for does not exist in the tenant.
     #[error("there is no such {0}")]
     NotFound(&'static str),
@@ -75,7 +83,7 @@ impl Coded for Error {
             Self::Consume(error) => error.code(),
             Self::Serve(error) => error.code(),
             Self::Publish(error) => error.code(),
-            Self::Conflict { .. } => Code::Conflict,
+            Self::Conflict { .. } | Self::Transition { .. } => Code::Conflict,
             Self::NotFound(_) => Code::NotFound,
             Self::Position(_) => Code::Unavailable,
         }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use chasqui_kit::clock;
 
 use crate::{
+    campaign_recipient::{Change, STATES},
     fact::Fact,
+    opt_out::Wish,
     store::{queue::Given, write::Written},
 };
 
@@ -22,6 +24,8 @@ pub(crate) fn committed(took: Duration, facts: &[&Fact], written: &Written) {
         .increment(written.messages_new);
     metrics::counter!("chasqui_persistence_rows_total", "table" => "message_statuses")
         .increment(written.statuses_new);
+    wishes(&written.wishes);
+    written.recipients.values().for_each(recipients);
     // The longest wait of the batch, from entering the pipeline to being stored.
     let received = facts.iter().map(|fact| fact.received_at_ms).filter(|at| *at > 0).min();
     if let Some(received_at_ms) = received {
@@ -67,6 +71,38 @@ pub(crate) fn deliveries_pruned(count: u64) {
 /// An appointment was made, or got further; `status` is what it is now.
 pub(crate) fn appointment(status: &'static str) {
     metrics::counter!("chasqui_appointments_total", "status" => status).increment(1);
+}
+
+/// Contacts opted out of campaigns, or came back.
+pub(crate) fn wishes(wishes: &[Wish]) {
+    for wish in wishes {
+        let source = wish.source.name();
+        if wish.opted_out {
+            metrics::counter!("chasqui_opt_outs_total", "source" => source).increment(1);
+        } else {
+            metrics::counter!("chasqui_opt_ins_total", "source" => source).increment(1);
+        }
+    }
+}
+
+/// A campaign became what `status` says.
+pub(crate) fn campaign(status: &'static str) {
+    metrics::counter!("chasqui_persistence_campaigns_total", "status" => status).increment(1);
+}
+
+/// Recipients of campaigns went to other states.
+pub(crate) fn recipients(change: &Change) {
+    for state in STATES {
+        if let Ok(count @ 1..) = u64::try_from(change.of(state)) {
+            metrics::counter!("chasqui_persistence_campaign_recipients_total", "state" => state.name())
+                .increment(count);
+        }
+    }
+}
+
+/// Campaigns were removed whose upload was given up.
+pub(crate) fn uploads_pruned(count: u64) {
+    metrics::counter!("chasqui_persistence_campaign_uploads_pruned_total").increment(count);
 }
 
 /// Something is tried again because `whom` is away.

@@ -12,9 +12,14 @@ const BYTES_MAX: usize = 768 * 1024;
 
 /// The length that was asked for.
 pub(crate) fn limit(asked: u32) -> Result<usize, Error> {
+    limit_up_to(asked, LIMIT_MAX)
+}
+
+/// The length that was asked for, where pages may be longer.
+pub(crate) fn limit_up_to(asked: u32, max: u32) -> Result<usize, Error> {
     let limit = if asked == 0 { LIMIT_DEFAULT } else { asked };
-    if limit > LIMIT_MAX {
-        return Err(Error::Invalid { field: "limit", expected: format!("must be 1 to {LIMIT_MAX}") });
+    if limit > max {
+        return Err(Error::Invalid { field: "limit", expected: format!("must be 1 to {max}") });
     }
     Ok(usize::try_from(limit).unwrap_or(usize::MAX))
 }
@@ -30,10 +35,25 @@ pub(crate) fn before(cursor: &str) -> Result<i64, Error> {
         return Ok(i64::MAX);
     }
     let position = cursor.strip_prefix('b').and_then(|hex| i64::from_str_radix(hex, 16).ok());
-    position.filter(|seq| *seq > 0 && cursor_before(*seq) == cursor).ok_or_else(|| Error::Invalid {
-        field: "cursor",
-        expected: "must be the `next` of an earlier page".to_owned(),
-    })
+    position.filter(|seq| *seq > 0 && cursor_before(*seq) == cursor).ok_or_else(foreign)
+}
+
+/// The cursor that continues after a line.
+pub(crate) fn cursor_after(line: u32) -> String {
+    format!("a{line:x}")
+}
+
+/// The line that a cursor continues after; without a cursor, before the first.
+pub(crate) fn after(cursor: &str) -> Result<i32, Error> {
+    if cursor.is_empty() {
+        return Ok(0);
+    }
+    let line = cursor.strip_prefix('a').and_then(|hex| i32::from_str_radix(hex, 16).ok());
+    line.filter(|line| *line > 0 && cursor_after(line.unsigned_abs()) == cursor).ok_or_else(foreign)
+}
+
+fn foreign() -> Error {
+    Error::Invalid { field: "cursor", expected: "must be the `next` of an earlier page".to_owned() }
 }
 
 /// The first of `items` that make a page: at most `limit`, not too heavy, at least one. Says whether any were left.
@@ -81,6 +101,9 @@ mod tests {
         for text in ["b", "x1", "b0", "b01", "b-1", "bFF", "1", "bffffffffffffffff"] {
             assert!(before(text).unwrap_err().to_string().starts_with("cursor:"), "{text:?}");
         }
+        for text in ["a", "b1", "a0", "a01", "a-1", "aFF", "1", "a80000000"] {
+            assert!(after(text).unwrap_err().to_string().starts_with("cursor:"), "{text:?}");
+        }
     }
 
     proptest! {
@@ -90,8 +113,13 @@ mod tests {
         }
 
         #[test]
+        fn a_cursor_of_lines_comes_back(line in 1..i32::MAX) {
+            prop_assert_eq!(after(&cursor_after(line.unsigned_abs())).unwrap(), line);
+        }
+
+        #[test]
         fn reading_a_cursor_never_panics(text in ".*") {
-            let _ = before(&text);
+            let _ = (before(&text), after(&text));
         }
     }
 }

@@ -43,10 +43,16 @@ impl Positions {
         Ok(position)
     }
 
+    /// The position of the newest message of the stream, stored or not.
+    pub(crate) async fn newest(&self) -> Result<u64, Error> {
+        let info = self.stream.get_info().await.map_err(|error| Error::Position(error.to_string()))?;
+        Ok(info.state.last_sequence)
+    }
+
     async fn ask(&self) -> Result<u64, Error> {
         let away = |error: &dyn std::fmt::Display| Error::Position(error.to_string());
         // In this order: what comes in after the first question is still pending at the second.
-        let last = self.stream.get_info().await.map_err(|error| away(&error))?.state.last_sequence;
+        let last = self.newest().await?;
         let progress = self.consumer.get_info().await.map_err(|error| away(&error))?;
         let idle = progress.num_pending == 0 && progress.num_ack_pending == 0;
         let acknowledged = progress.ack_floor.stream_sequence;

@@ -11,11 +11,14 @@ use uuid::Uuid;
 
 use crate::{
     appointments::Appointments,
+    campaigns::Campaigns,
     chats::Chats,
     counters,
     directory::{Administration, Replication},
     error::Error,
-    fact, page,
+    fact,
+    opt_outs::OptOuts,
+    page,
     position::Positions,
     reference::Reference,
     register::Register,
@@ -75,6 +78,8 @@ impl Queries {
         answer!(DELIVERIES_LIST, list_deliveries);
         self.chats.answer(&responder).await?;
         self.appointments.answer(&responder).await?;
+        Campaigns { pool: self.pool.clone() }.answer(&responder).await?;
+        OptOuts { pool: self.pool.clone(), positions: self.positions.clone() }.answer(&responder).await?;
         Register(self.pool.clone()).answer(&responder).await?;
         let replication = Replication::new(&self.platform.bus, &self.pool);
         let (pool, chats) = (self.pool.clone(), self.chats.clone());

@@ -53,13 +53,25 @@ impl Reference {
 /// The conversation that is meant; a contact's who never wrote is made.
 pub(crate) async fn place(pool: &PgPool, tenant: Tenant, name: &str) -> Result<Place, Error> {
     if let Some(id) = Reference::read(&tenant, name).find(pool, &tenant).await? {
-        let token = conversations::token(pool, id).await?.parse();
-        return Ok(Place { id, tenant, token: token.map_err(|_| Error::Unreadable("token"))? });
+        let token = token_of(pool, id).await?;
+        return Ok(Place { id, tenant, token });
     }
     let token = new_token(name)?;
     let place = Place { id: ConversationId::of(&tenant, &token).0, tenant, token };
     conversations::ensure(&mut *pool.acquire().await?, &[&place]).await?;
     Ok(place)
+}
+
+/// The token of the conversation that is meant, also of a contact who never wrote.
+pub(crate) async fn token(pool: &PgPool, tenant: &Tenant, name: &str) -> Result<ConversationToken, Error> {
+    match Reference::read(tenant, name).find(pool, tenant).await? {
+        Some(id) => token_of(pool, id).await,
+        None => new_token(name),
+    }
+}
+
+async fn token_of(pool: &PgPool, id: Uuid) -> Result<ConversationToken, Error> {
+    conversations::token(pool, id).await?.parse().map_err(|_| Error::Unreadable("token"))
 }
 
 /// The token of a contact that has no conversation yet: a token that says its kind itself, or any address.

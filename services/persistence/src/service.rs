@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Config, PART,
     appointments::Appointments,
+    campaigns_prune,
     chats::Chats,
     consumer::{self, Writer},
     deliveries::Log,
@@ -58,7 +59,7 @@ pub async fn run(config: Config, platform: Platform, stop: CancellationToken) ->
         stop.cancel();
         outcome
     };
-    let (outcome, (), (), (), (), (), ()) = tokio::join!(
+    let (outcome, (), (), (), (), (), (), ()) = tokio::join!(
         storing,
         stats::tell(platform, pool, changed, config.stats_interval(), stop),
         chats.watch(platform, config.chats_interval(), retry_pause_max, stop),
@@ -66,6 +67,7 @@ pub async fn run(config: Config, platform: Platform, stop: CancellationToken) ->
         presence::keep(&platform.bus, pool, chats, retry_pause_max, stop),
         replication.run(retry_pause_max, stop),
         log.keep(),
+        campaigns_prune::keep(pool, stop),
     );
     pool.close().await;
     platform.health.not_ready(PART, "stopped");
@@ -159,6 +161,7 @@ impl Replica {
             directory: Directory::open(&platform.bus).await?,
             changed: changed.clone(),
             config: config.clone(),
+            keywords: config.keywords(),
             stop: stop.clone(),
         };
         let positions = Positions::new(&platform.bus, consumer.clone()).await?;

@@ -2,6 +2,7 @@
 
 pub(crate) mod aliases;
 pub(crate) mod appointments;
+pub(crate) mod campaigns;
 pub(crate) mod chats;
 pub(crate) mod conversations;
 pub(crate) mod counters;
@@ -9,8 +10,11 @@ pub(crate) mod deliveries;
 pub(crate) mod directory;
 pub(crate) mod events;
 pub(crate) mod messages;
+pub(crate) mod opt_outs;
 pub(crate) mod presence;
 pub(crate) mod queue;
+pub(crate) mod recipients;
+mod recipients_moved;
 pub(crate) mod register;
 pub(crate) mod states;
 pub(crate) mod statuses;
@@ -56,6 +60,6 @@ pub(crate) fn pool(database_url: &SecretString, connections_max: u32) -> Result<
 
 /// Whether the database answers and has its schema, the newest tables too.
 pub(crate) async fn probe(pool: &PgPool) -> Result<(), Error> {
-    sqlx::query("select from tenant_stats, appointments limit 0").execute(pool).await?;
+    sqlx::query("select from tenant_stats, appointments, campaign_recipients, opt_outs limit 0").execute(pool).await?;
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap, VecDeque},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use chasqui_proto::v1::Priority;
@@ -13,6 +13,10 @@ use crate::{
     pace::pair::Pairs,
     priority::{PRIORITIES, rank},
 };
+
+/// What would hold a priority back by no more than this much longer is the same again: every message of a campaign may say
+/// so, and each news is told.
+const SAME_HOLD: Duration = Duration::from_mins(1);
 
 /// Something that waits for its turn.
 #[derive(Debug)]
@@ -133,21 +137,14 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Holds a priority back; says whether it was not held already.
+    /// Holds a priority back; says whether that is news.
     pub(crate) fn hold(&mut self, priority: Priority, until: Instant, now: Instant) -> bool {
-        self.held[rank(priority)].replace(until).is_none_or(|until| until <= now)
-    }
-
-    /// Ends what `hold` began, for what has not been looked at meanwhile and for what comes.
-    pub(crate) fn resume(&mut self, now: Instant, pairs: &Pairs) {
-        self.held = [None; 3];
-        let resting = std::mem::take(&mut self.resting);
-        for Reverse((_, ticket, pair)) in resting {
-            if let Some(lane) = self.lanes.get_mut(&pair).filter(|lane| lane.ticket == ticket) {
-                lane.place = None;
-                self.place(&pair, now, pairs);
-            }
+        let held = &mut self.held[rank(priority)];
+        if held.is_some_and(|held| now < held && until < held + SAME_HOLD) {
+            return false;
         }
+        *held = Some(until);
+        true
     }
 
     /// When somebody who rests may go.
@@ -255,18 +252,21 @@ mod tests {
     #[test]
     fn a_priority_that_is_held_waits_and_goes_on() {
         let (now, pairs, mut queue) = (Instant::now(), Pairs::new(true), Queue::new());
-        let until = now + Duration::from_mins(1);
+        let until = now + Duration::from_mins(15);
         for number in 0..5u32 {
             queue.push(&pair(number), waiting(number.into(), Priority::Campaign, now), now, &pairs);
         }
         assert!(queue.hold(Priority::Campaign, until, now));
-        assert!(!queue.hold(Priority::Campaign, until, now), "it is held already");
+        assert!(!queue.hold(Priority::Campaign, until + SAME_HOLD / 2, now), "it is held already");
         queue.push(&pair(3), waiting(10, Priority::Reply, now), now, &pairs);
         assert_eq!(queue.next(now, &pairs).unwrap().1.item, 10);
         assert!(queue.next(now, &pairs).is_none());
         queue.release(&pair(3), now, &pairs);
-        queue.resume(now, &pairs);
-        assert_eq!(std::iter::from_fn(|| queue.next(now, &pairs)).count(), 5);
+        let longer = until + SAME_HOLD;
+        assert!(queue.hold(Priority::Campaign, longer, now), "it is held for longer");
+        assert!(queue.next(until, &pairs).is_none());
+        assert_eq!(std::iter::from_fn(|| queue.next(longer, &pairs)).count(), 5);
+        assert!(queue.hold(Priority::Campaign, longer + SAME_HOLD / 2, longer), "the hold before is over");
     }
 
     #[test]

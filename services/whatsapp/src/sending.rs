@@ -13,7 +13,10 @@ mod past;
 #[cfg(test)]
 mod tests;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use chasqui_proto::v1::ChannelKind;
 use tokio::{
@@ -86,6 +89,8 @@ pub(crate) struct Ties {
     pub(crate) told: mpsc::Receiver<Halt>,
     /// Where the provider's refusal of the whole number is told.
     pub(crate) halts: mpsc::Sender<Halt>,
+    /// Until when campaigns wait, as the owner before has left it.
+    pub(crate) campaigns_held_until: Option<Instant>,
 }
 
 /// The sending half of a session with an owner.
@@ -102,6 +107,7 @@ impl Sending {
         let gate = Gate::new(line.messages_per_second_max);
         let hand = Arc::new(Hand { line, settings, sends, windows, gate });
         let mut desk = Desk::new(Arc::clone(&hand), ties);
+        desk.hold_campaigns(Instant::now());
         let remembered = past::remember(&hand, &mut desk);
         if stop.run_until_cancelled(remembered).await.is_none() {
             return;

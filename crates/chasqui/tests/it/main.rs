@@ -1,6 +1,7 @@
 //! What an operator does with the binary, over a private nats-server.
 
 mod admin;
+mod campaigns;
 mod dead_letters;
 mod exit_codes;
 mod open_files;

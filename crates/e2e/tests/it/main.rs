@@ -4,6 +4,7 @@
 
 mod bot;
 mod broker_restarts;
+mod campaigns;
 mod chats_under_faults;
 mod database_away;
 mod duplicates;

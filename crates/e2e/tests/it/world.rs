@@ -1,6 +1,7 @@
 //! The world of the stories: a cluster of real processes, WhatsApp, front ends, and what they saw.
 
 mod binary;
+mod campaigns;
 mod cluster;
 mod conversation;
 mod front_door;
@@ -18,6 +19,7 @@ mod widget;
 use std::{collections::BTreeMap, time::Duration};
 
 pub(crate) use binary::chasqui;
+pub(crate) use campaigns::{Campaigns, contacts, greeting};
 pub(crate) use cluster::Cluster;
 pub(crate) use front_door::FrontDoor;
 pub(crate) use front_end::FrontEnd;

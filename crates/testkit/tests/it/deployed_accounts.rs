@@ -18,7 +18,7 @@ async fn deployed() -> Result<NatsServer> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/nats/accounts.conf");
     let mut extra = std::fs::read_to_string(file)?;
     for user in
-        ["SYSTEM", "OPERATOR", "INGEST", "EDGE", "PERSISTENCE", "WHATSAPP", "LINKED", "WEBHOOKS", "BOT"]
+        ["SYSTEM", "OPERATOR", "INGEST", "EDGE", "PERSISTENCE", "WHATSAPP", "LINKED", "WEBHOOKS", "BOT", "BULK"]
     {
         extra = extra.replace(&format!("$NATS_{user}_PASSWORD"), &format!("\"{}\"", user.to_lowercase()));
     }
@@ -189,6 +189,30 @@ async fn the_bot_may_do_its_work() -> Result<()> {
 }
 
 #[tokio::test]
+async fn bulk_may_do_its_work() -> Result<()> {
+    let nats = deployed().await?;
+    let (operator, _) = connect(&nats, "operator").await?;
+    make_streams(&operator).await?;
+    let (bulk, mut refused) = connect(&nats, "bulk").await?;
+    for told in [
+        "messages.out.u1.1",
+        "messages.status.u1.1",
+        "bulk.progress.u1.x",
+        "persistence.campaigns.due",
+        "persistence.campaigns.advance",
+        "persistence.campaigns.unsettled",
+        "persistence.campaigns.change",
+        "whatsapp.sessions.get",
+        "$KV.leases.campaign.u1.x",
+    ] {
+        bulk.publish(told, "".into()).await?;
+    }
+    jetstream::new(bulk.clone()).get_stream("MESSAGES").await?;
+    assert_eq!(refused.try_recv().ok(), None);
+    Ok(())
+}
+
+#[tokio::test]
 async fn services_may_not_do_each_others_work() -> Result<()> {
     let nats = deployed().await?;
     let (operator, _) = connect(&nats, "operator").await?;
@@ -245,6 +269,15 @@ async fn services_may_not_do_each_others_work() -> Result<()> {
     check("bot", "persistence.directory.put").await?;
     check("bot", "$KV.sends.x").await?;
     check("bot", "$KV.leases.session.default.main").await?;
+    check("bulk", "messages.in.default.1").await?;
+    check("bulk", "persistence.campaigns.create").await?;
+    check("bulk", "persistence.opt-outs.remove").await?;
+    check("bulk", "persistence.chats.close").await?;
+    check("bulk", "$KV.leases.session.default.main").await?;
+    check("bulk", "sends.due.default.main.reply.1").await?;
+    check("ingest", "persistence.campaigns.advance").await?;
+    check("ingest", "bulk.progress.default.x").await?;
+    check("edge", "bulk.progress.default.x").await?;
 
     for (user, overheard) in [
         ("edge", "_INBOX_persistence.>"),
@@ -260,6 +293,8 @@ async fn services_may_not_do_each_others_work() -> Result<()> {
         ("whatsapp", "edge.>"),
         ("bot", "messages.>"),
         ("bot", "flows.>"),
+        ("bulk", "messages.>"),
+        ("bulk", "live.>"),
         ("persistence", "flows.of-somebody-else.ask"),
     ] {
         let (client, mut refused) = connect(&nats, user).await?;

@@ -59,6 +59,7 @@ pub(crate) fn all() -> Vec<Sample> {
         sample("list-opt-outs", &ListOptOuts { tenant: tenant(), cursor: cursor(), limit: 50 }),
         sample("opt-out-page", &OptOutPage { opt_outs: vec![opt_out()], next: cursor() }),
         sample("bulk-progress-receipts", &progress()),
+        sample("bulk-progress-after-end", &after_end()),
         sample("session-campaigns-halted", &halted()),
     ]
 }
@@ -233,6 +234,10 @@ fn progress() -> BulkProgress {
         ended_at_ms: LATER_MS,
         ..BulkProgress::default()
     }
+}
+
+fn after_end() -> BulkProgress {
+    BulkProgress { after_end: true, end_seq: 4_711, ..BulkProgress::default() }
 }
 
 fn halted() -> Session {

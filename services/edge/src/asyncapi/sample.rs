@@ -5,7 +5,7 @@ use chasqui_proto::{
     v1::{self, BotState, CampaignStatus, ChatStatus, SessionStatus, Status},
 };
 
-use crate::event::Fact;
+use crate::event::{Fact, Mark};
 
 pub(super) const ID: &str = "0d9a4a5e-0000-4000-8000-000000000001";
 /// 2023-11-14T22:13:20Z
@@ -34,7 +34,9 @@ pub(super) fn facts() -> Vec<Fact> {
         Fact::Session(Box::new(session(SessionStatus::Connected))),
         Fact::Session(Box::new(session(SessionStatus::LoggedOut))),
         Fact::Bot(Box::new(bot())),
-        Fact::Bulk(Box::new(bulk())),
+        Fact::Bulk(Box::new(bulk(CampaignStatus::Running))),
+        Fact::Bulk(Box::new(bulk(CampaignStatus::Completed))),
+        Fact::Bulk(Box::new(bulk(CampaignStatus::Failed))),
         Fact::Appointment(Box::new(appointment())),
         Fact::Payment(Box::new(payment())),
         Fact::Typing(Box::new(typing())),
@@ -141,13 +143,36 @@ fn session(status: SessionStatus) -> v1::Session {
     }
 }
 
-fn bulk() -> v1::BulkProgress {
+/// Where the state of a campaign stands.
+pub(super) fn mark() -> Mark {
+    Mark { life: "18ea78d5a29d3ad5".into(), seq: 815 }
+}
+
+fn bulk(status: CampaignStatus) -> v1::BulkProgress {
+    let failure = v1::FailureCount { code: 131_026, title: "Message undeliverable".to_owned(), count: 1 };
+    let is_running = status == CampaignStatus::Running;
+    let error = if status == CampaignStatus::Failed { "spam limit (131048)" } else { "" };
     v1::BulkProgress {
         tenant: TENANT.to_owned(),
-        campaign: "c1".to_owned(),
-        status: CampaignStatus::Running.into(),
-        sent: 3,
-        total: 10,
+        campaign: ID.to_owned(),
+        status: status.into(),
+        sent: 300,
+        total: 1_000,
+        failed: 1,
+        current_conversation: CONVERSATION.to_owned(),
+        error: error.to_owned(),
+        updated_at_ms: AT_MS,
+        name: "Vacunación".to_owned(),
+        delivered: 290,
+        read: 120,
+        skipped: 2,
+        queued: 64,
+        failures: vec![failure],
+        rate_per_second: if is_running { 20.0 } else { 0.0 },
+        remaining_secs: is_running.then_some(35),
+        version: 12,
+        started_at_ms: AT_MS,
+        ended_at_ms: if is_running { 0 } else { AT_MS },
         ..v1::BulkProgress::default()
     }
 }

@@ -22,7 +22,7 @@ use crate::{
         appointment::AppointmentView,
         view::{ConversationView, MessageView, StatsView, conversation_number, iso},
     },
-    event::{Event, Fact},
+    event::{Event, Fact, Mark},
     feed::Greeting,
 };
 
@@ -36,6 +36,9 @@ struct Frame<'a, D> {
     data: D,
     #[serde(skip_serializing_if = "Option::is_none")]
     seq: Option<u64>,
+    /// Replaces that of the client's cursor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    epoch: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -45,8 +48,11 @@ struct NewMessage<'a> {
 }
 
 fn frame(r#type: &str, data: impl Serialize, seq: Option<u64>) -> String {
-    serde_json::to_string(&Frame { r#type, data, seq })
-        .expect("views have no maps with keys that are not text")
+    written(&Frame { r#type, data, seq, epoch: None })
+}
+
+fn written(frame: &Frame<'_, impl Serialize>) -> String {
+    serde_json::to_string(frame).expect("views have no maps with keys that are not text")
 }
 
 /// CRM-01…09 and what the native dialect has beyond them: what is shown of an event.
@@ -62,7 +68,10 @@ pub(crate) fn encode(event: &Event) -> Option<String> {
         Fact::Chat(chat) => frame(topic, json!({ "chat": ChatView::new(chat) }), None),
         Fact::Session(session) => frame(topic, json!({ "whatsappState": WhatsappView::new(session) }), None),
         Fact::Bot(bot) => frame(topic, json!({ "botStatus": BotView::new(bot) }), None),
-        Fact::Bulk(progress) => frame(topic, state::bulk(progress), None),
+        Fact::Bulk(progress) => {
+            let epoch = event.mark.as_deref().and_then(Mark::epoch);
+            written(&Frame { r#type: topic, data: state::bulk(progress)?, seq: None, epoch })
+        }
         Fact::Appointment(appointment) => {
             frame(topic, json!({ "appointment": AppointmentView::new(appointment) }), None)
         }
@@ -107,7 +116,7 @@ fn reason(error: &v1::ProviderError) -> &str {
 /// The first frame of a connection.
 pub(crate) fn connected(greeting: &Greeting, node: &str, heartbeat_ms: u64, session: &str) -> Text {
     let data = json!({
-        "epoch": greeting.epoch,
+        "epoch": greeting.cursor_epoch(),
         "seq": greeting.seq,
         "recovered": greeting.recovered,
         "fresh": greeting.fresh,

@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 
 use super::viewer::Viewer;
 use crate::{
+    cursor,
     event::Event,
     feed::{Greeting, Member},
     hub::Cursor,
@@ -40,6 +41,10 @@ struct Collected {
     states: usize,
     /// The last position among them.
     last_seq: Option<u64>,
+    /// The last position of a campaign's state.
+    told: Option<u64>,
+    /// The lowest such position that did not fit.
+    left_told: Option<u64>,
     /// The lowest position that did not fit: events may come out of order, and the cursor must not pass it.
     left_seq: Option<u64>,
     /// No more fits: what comes now is for the next request.
@@ -85,9 +90,11 @@ impl Collector {
 
     /// Takes what came; `head` is what the feed had shown before this was called.
     pub(super) fn harvest(&self, head: u64) -> Option<Harvest> {
-        let Collected { greeting, frames, last_seq, left_seq, is_full, .. } =
+        let Collected { greeting, frames, last_seq, left_seq, told, left_told, is_full, .. } =
             std::mem::take(&mut *self.collected());
-        let Greeting { epoch, seq, recovered, .. } = greeting?;
+        let Greeting { epoch, seq, recovered, told: greeted, .. } = greeting?;
+        let told = told.max(greeted).map(|told| left_told.map_or(told, |left| told.min(left - 1)));
+        let epoch = cursor::epoch(&epoch, told);
         let reached = last_seq.unwrap_or(seq).max(seq);
         // What did not fit lies between the last of them and the head.
         let seq = if is_full { reached } else { reached.max(head) };
@@ -116,7 +123,10 @@ impl Member for Collector {
         }
         let Some(frame) = self.viewer.frame(event) else { return };
         let mut collected = self.collected();
-        collected.take(frame, event.seq);
+        match &event.mark {
+            Some(mark) => collected.take_campaign(frame, mark.seq),
+            None => collected.take(frame, event.seq),
+        }
         if collected.has_news {
             self.news.notify_one();
         }
@@ -131,13 +141,29 @@ impl Member for Collector {
 }
 
 impl Collected {
+    /// Takes a state, unless there are too many; says whether it did.
+    fn take_state(&mut self, frame: Text) -> bool {
+        let fits = !self.is_full && self.states < STATES_MAX;
+        if fits {
+            self.states += 1;
+            self.frames.push((None, frame));
+        }
+        fits
+    }
+
+    /// The cursor tells which of them the client was shown: it is always news, and what does not fit comes next time.
+    fn take_campaign(&mut self, frame: Text, seq: u64) {
+        self.has_news = true;
+        if self.take_state(frame) {
+            self.told = self.told.max(Some(seq));
+        } else {
+            self.left_told = Some(self.left_told.map_or(seq, |left| left.min(seq)));
+        }
+    }
+
     fn take(&mut self, frame: Text, seq: Option<u64>) {
         let Some(seq) = seq else {
-            if !self.is_full && self.states < STATES_MAX {
-                self.states += 1;
-                self.has_news |= self.is_live;
-                self.frames.push((None, frame));
-            }
+            self.has_news |= self.take_state(frame) && self.is_live;
             return;
         };
         self.has_news = true;
@@ -159,11 +185,17 @@ mod tests {
     use chasqui_proto::v1;
 
     use super::*;
-    use crate::event::Fact;
+    use crate::event::{Fact, Mark};
 
     fn greeted(seq: u64) -> Arc<Collector> {
         let collector = Collector::new(Viewer::Staff);
-        collector.greet(&Greeting { epoch: "18a".to_owned(), seq, recovered: true, fresh: false });
+        collector.greet(&Greeting {
+            epoch: "18a".to_owned(),
+            seq,
+            recovered: true,
+            fresh: false,
+            told: None,
+        });
         collector
     }
 
@@ -237,6 +269,25 @@ mod tests {
         collector.deliver(&message(3));
         let harvest = collector.harvest(3).unwrap();
         assert_eq!((harvest.frames.len(), harvest.cursor.seq), (STATES_MAX + 1, 3));
+    }
+
+    #[test]
+    fn the_cursor_tells_which_campaigns_were_shown_and_those_that_do_not_fit_come_next() {
+        let campaign = |seq| {
+            let progress =
+                v1::BulkProgress { status: v1::CampaignStatus::Running.into(), ..Default::default() };
+            Arc::new(Event::of_campaign(progress, Mark { life: "18a".into(), seq }))
+        };
+        let collector = greeted(7);
+        collector.deliver(&campaign(41));
+        assert!(has_news(&collector), "it is told once, so that it is news whenever it was");
+        assert_eq!(collector.harvest(7).unwrap().cursor.to_string(), "18a-41.7");
+        let collector = greeted(7);
+        for seq in 1..=150 {
+            collector.deliver(&campaign(seq));
+        }
+        let harvest = collector.harvest(7).unwrap();
+        assert_eq!((harvest.frames.len(), harvest.cursor.told()), (STATES_MAX, Some(STATES_MAX as u64)));
     }
 
     #[test]

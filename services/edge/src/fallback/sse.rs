@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -30,7 +30,7 @@ use crate::{
     close::CloseCode,
     dialect::crm,
     error::Error,
-    event::Event,
+    event::{Event, Mark},
     feed::{Greeting, Member, Membership},
     hub::{Cursor, Wish},
     outbox::{Delivery, Frame, Outbox},
@@ -104,7 +104,7 @@ async fn begin(edge: Arc<Edge>, headers: &HeaderMap, asked: Asked) -> Result<Res
     let screen = Arc::new(Screen {
         viewer,
         outbox: outbox.clone(),
-        epoch: OnceLock::new(),
+        cursor: Mutex::default(),
         node: edge.node.to_string(),
         heartbeat_ms: edge.config.heartbeat_interval_ms,
         session: stay.ticket().to_string(),
@@ -144,31 +144,45 @@ fn cursor(headers: &HeaderMap, since: Option<&str>) -> Result<Option<Cursor>, Er
 struct Screen {
     viewer: Viewer,
     outbox: Arc<Outbox>,
-    /// Told by the greeting, which comes first.
-    epoch: OnceLock<String>,
+    /// The cursor of a client that has seen everything so far; begun by the greeting, which comes first.
+    cursor: Mutex<Option<Cursor>>,
     node: String,
     heartbeat_ms: u64,
     session: String,
 }
 
 impl Screen {
-    fn cursor(&self, seq: Option<u64>) -> Option<(&str, u64)> {
-        Some((self.epoch.get()?.as_str(), seq?))
+    /// The client's cursor after `what` moved it.
+    fn moved(&self, what: impl FnOnce(&mut Cursor)) -> Option<Cursor> {
+        let mut cursor = self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
+        let cursor = cursor.as_mut()?;
+        what(cursor);
+        Some(cursor.clone())
+    }
+
+    /// The client's cursor after an event; `None` where it stays.
+    fn after(&self, event: &Event) -> Option<Cursor> {
+        if let Some(seq) = event.seq {
+            return self.moved(|cursor| cursor.seq = seq);
+        }
+        let epoch = event.mark.as_deref().and_then(Mark::epoch)?;
+        self.moved(|cursor| cursor.epoch = epoch)
     }
 }
 
 impl Member for Screen {
     fn greet(&self, greeting: &Greeting) {
-        self.epoch.get_or_init(|| greeting.epoch.clone());
+        let cursor = Cursor { epoch: greeting.cursor_epoch(), seq: greeting.seq };
+        *self.cursor.lock().unwrap_or_else(PoisonError::into_inner) = Some(cursor.clone());
         let frame = crm::connected(greeting, &self.node, self.heartbeat_ms, &self.session);
         let retry = stream::retry(rand::rng().random_range(RETRY_MS));
-        let event = retry + &stream::event(&frame, self.cursor(Some(greeting.seq)));
+        let event = retry + &stream::event(&frame, Some(&cursor));
         let _ = self.outbox.push(event, Delivery::Reply);
     }
 
     fn deliver(&self, event: &Arc<Event>) {
         let Some(frame) = self.viewer.frame(event) else { return };
-        let opening = stream::opening(&frame, self.cursor(event.seq));
+        let opening = stream::opening(&frame, self.after(event).as_ref());
         // A full outbox closes itself, and the stream's task sees that.
         let _ = self.outbox.push_together(vec![opening.into(), frame.into(), END.into()], event.delivery());
     }
@@ -230,8 +244,9 @@ impl Session {
         let seq = self.membership.head();
         self.flush().await?;
         // The position covers everything before it: not to be said while some of that still waits.
-        let cursor = self.screen.outbox.is_empty().then(|| self.screen.cursor(Some(seq))).flatten();
-        self.write(stream::heartbeat(cursor).into()).await
+        let is_written = self.screen.outbox.is_empty();
+        let cursor = is_written.then(|| self.screen.moved(|cursor| cursor.seq = seq)).flatten();
+        self.write(stream::heartbeat(cursor.as_ref()).into()).await
     }
 
     async fn write(&self, chunk: Bytes) -> Result<(), CloseCode> {

@@ -2,30 +2,30 @@
 
 use chasqui_websocket::Text;
 
-use crate::{close::CloseCode, dialect::crm};
+use crate::{close::CloseCode, dialect::crm, hub::Cursor};
 
 /// What ends an event.
 pub(super) const END: &str = "\n\n";
 
 /// What stands before a frame: its event's name, and the cursor where it has one. A frame holds no line break, so it is
 /// one line of data.
-pub(super) fn opening(frame: &str, cursor: Option<(&str, u64)>) -> String {
+pub(super) fn opening(frame: &str, cursor: Option<&Cursor>) -> String {
     let name = name_of(frame);
     match cursor {
-        Some((epoch, seq)) => format!("event: {name}\nid: {epoch}.{seq}\ndata: "),
+        Some(cursor) => format!("event: {name}\nid: {cursor}\ndata: "),
         None => format!("event: {name}\ndata: "),
     }
 }
 
 /// A whole event.
-pub(super) fn event(frame: &str, cursor: Option<(&str, u64)>) -> String {
+pub(super) fn event(frame: &str, cursor: Option<&Cursor>) -> String {
     opening(frame, cursor) + frame + END
 }
 
 /// A sign of life that scripts do not see; where everything up to a position was sent, the client's cursor moves there.
-pub(super) fn heartbeat(cursor: Option<(&str, u64)>) -> String {
+pub(super) fn heartbeat(cursor: Option<&Cursor>) -> String {
     match cursor {
-        Some((epoch, seq)) => format!(": heartbeat\nid: {epoch}.{seq}{END}"),
+        Some(cursor) => format!(": heartbeat\nid: {cursor}{END}"),
         None => format!(": heartbeat{END}"),
     }
 }
@@ -60,7 +60,7 @@ mod tests {
     fn an_event_has_the_name_of_its_frame_and_the_cursor_as_its_id() {
         let frame = crm::heartbeat(7);
         assert_eq!(
-            event(&frame, Some(("18a", 7))),
+            event(&frame, Some(&Cursor { epoch: "18a".to_owned(), seq: 7 })),
             "event: heartbeat\nid: 18a.7\ndata: {\"type\":\"heartbeat\",\"data\":{},\"seq\":7}\n\n"
         );
         assert!(token_expiring(0).starts_with("event: token_expiring\ndata: {"));
@@ -68,7 +68,10 @@ mod tests {
 
     #[test]
     fn a_heartbeat_moves_the_cursor_and_shows_nothing() {
-        assert_eq!(heartbeat(Some(("18a", 9))), ": heartbeat\nid: 18a.9\n\n");
+        assert_eq!(
+            heartbeat(Some(&Cursor { epoch: "18a".to_owned(), seq: 9 })),
+            ": heartbeat\nid: 18a.9\n\n"
+        );
         assert_eq!(heartbeat(None), ": heartbeat\n\n");
     }
 

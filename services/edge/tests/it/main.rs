@@ -6,6 +6,7 @@ mod any_node;
 mod appointments;
 mod auth;
 mod cable;
+mod campaigns;
 mod chat;
 mod chat_delivery;
 mod chat_desk;

@@ -40,7 +40,12 @@ pub(crate) struct Stream {
 
 impl Stream {
     pub(crate) async fn open(node: &Node, token: &str) -> Self {
-        let response = get(node, token, "").await;
+        Self::open_at(node, token, "").await
+    }
+
+    /// From a cursor on.
+    pub(crate) async fn open_at(node: &Node, token: &str, cursor: &str) -> Self {
+        let response = get(node, token, cursor).await;
         assert_eq!(response.status(), StatusCode::OK);
         Self { response, read: String::new() }
     }

@@ -9,14 +9,14 @@ use std::{
 };
 
 use axum::{body::BodyDataStream, extract::Request, http::header::CONTENT_TYPE};
-use bytes::Bytes;
 use chasqui_kit::{Code, Coded};
 use chasqui_media::{FileId, Incoming, Limits, MediaError, Properties};
 use chasqui_proto::{Tenant, v1::StoredMedia};
-use futures::{Stream, StreamExt};
+use futures::StreamExt;
 use multer::{Constraints, Field, Multipart, SizeLimit};
 
 use super::{DoorError, Files};
+use crate::request_body;
 
 /// How long an upload may take: the largest file at some 170 kB a second.
 const UPLOAD_WAIT: Duration = Duration::from_mins(10);
@@ -28,9 +28,6 @@ const FORM_BYTES_MAX: u64 = 64 * 1024;
 const FIELD_BYTES_MAX: u64 = 1024;
 /// How much of a form is held while nothing of it can be passed on: more is no form.
 const HELD_BYTES_MAX: usize = 1024 * 1024;
-/// How much of a form that is refused is read and thrown away, bytes: who is still sending when the connection closes
-/// sees a reset instead of the answer.
-const DISCARDED_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// The longest type of a file, bytes.
 const MIME_TYPE_LENGTH_MAX: usize = 128;
 /// The longest name of a file, characters.
@@ -88,7 +85,7 @@ pub(super) async fn keep(files: &Files, tenant: &Tenant, request: Request) -> Re
     let read = tokio::time::timeout(UPLOAD_WAIT, form.read(files, tenant, &mut body, boundary)).await;
     let outcome = read.unwrap_or(Err(UploadError::Incomplete.into())).and_then(|()| form.check());
     if outcome.is_err() {
-        discard(&mut body).await;
+        request_body::discard(&mut body, PIECE_WAIT).await;
         // A file without the rest of its form is nobody's.
         if let Some(id) = form.stored.as_ref().and_then(|stored| stored.id.parse().ok()) {
             files.store.delete(tenant, id).await?;
@@ -114,7 +111,9 @@ impl Form {
                 sizes.for_field(field, FIELD_BYTES_MAX)
             });
         let constraints = Constraints::new().size_limit(sizes);
-        let mut multipart = Multipart::with_constraints(pieces(body, held.clone()), boundary, constraints);
+        // The reader of forms keeps the headers of a field until they end, which they need not.
+        let pieces = request_body::pieces(body, PIECE_WAIT, held.clone(), HELD_BYTES_MAX);
+        let mut multipart = Multipart::with_constraints(pieces, boundary, constraints);
         while let Some(field) = multipart.next_field().await.map_err(UploadError::from)? {
             held.store(0, Ordering::Relaxed);
             match field.name() {
@@ -169,24 +168,6 @@ fn largest(limits: Limits) -> u64 {
     ["image", "audio", "video", ""].map(of).into_iter().max().unwrap_or_default()
 }
 
-/// The pieces of a body, until the client falls silent or `held` bytes came that nobody could pass on: the reader of
-/// forms keeps the headers of a field until they end, which they need not.
-fn pieces(
-    body: &mut BodyDataStream,
-    held: Arc<AtomicUsize>,
-) -> impl Stream<Item = Result<Bytes, UploadError>> + Send {
-    futures::stream::unfold((body, held), async |(body, held)| {
-        let piece = match tokio::time::timeout(PIECE_WAIT, body.next()).await {
-            Ok(None) => return None,
-            Ok(Some(Ok(piece))) if held.fetch_add(piece.len(), Ordering::Relaxed) < HELD_BYTES_MAX => {
-                Ok(piece)
-            }
-            _ => Err(UploadError::Incomplete),
-        };
-        Some((piece, (body, held)))
-    })
-}
-
 async fn text(field: Field<'_>) -> Result<String, UploadError> {
     Ok(field.text().await?.trim().to_owned())
 }
@@ -197,14 +178,4 @@ fn mime_type(given: &str) -> Result<String, UploadError> {
     let is_token = |text: &str| !text.is_empty() && text.bytes().all(|byte| matches!(byte, 0x20..=0x7e));
     let is_whole = given.len() <= MIME_TYPE_LENGTH_MAX && is_token(kind) && is_token(rest);
     is_whole.then(|| given.to_ascii_lowercase()).ok_or(UploadError::MimeType)
-}
-
-async fn discard(body: &mut BodyDataStream) {
-    let mut left = DISCARDED_BYTES_MAX;
-    while let Ok(Some(Ok(piece))) = tokio::time::timeout(PIECE_WAIT, body.next()).await {
-        left = left.saturating_sub(piece.len());
-        if left == 0 {
-            return;
-        }
-    }
 }

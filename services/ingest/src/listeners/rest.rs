@@ -185,7 +185,7 @@ pub(crate) async fn rotate(
 }
 
 /// What a query says, or what is wrong with it.
-pub(super) fn read_query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, FieldError> {
+pub(crate) fn read_query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, FieldError> {
     let Query(asked) = query.map_err(|rejection| {
         let expected = rejection.body_text();
         FieldError::new(

@@ -11,7 +11,7 @@ use crate::{
     admission::Caller,
     fields::{FieldError, Fields},
     machine::MachineError,
-    outgoing::{Outgoing, OutgoingError},
+    outgoing::{self, Outgoing, OutgoingError},
     sessions::{self, SessionName},
 };
 
@@ -50,7 +50,7 @@ impl Order {
         let priority = fields.text("priority")?.map(|name| priority(&name)).transpose()?;
         let expires_in_ms = expiry(fields.optional_number("expires_in_s")?)?;
         let template = fields.any("fallback_template").filter(|template| !template.is_null());
-        let fallback = template.map(|template| fallback(template, tenant)).transpose()?;
+        let fallback = template.map(|template| outgoing::fallback(template, tenant)).transpose()?;
         let (content, is_plain) = content(fields)?;
         Ok(Self {
             to,
@@ -115,15 +115,6 @@ fn expiry(seconds: Option<i64>) -> Result<Option<i64>, FieldError> {
         return Err(FieldError::new("expires_in_s", format!("must be 1 to {EXPIRY_SECS_MAX} seconds")));
     }
     Ok(Some(seconds * 1_000))
-}
-
-/// A template, judged as if it were sent.
-fn fallback(template: Value, tenant: &Tenant) -> Result<Bytes, MachineError> {
-    let sent = Map::from_iter([("type".to_owned(), json!("template")), ("template".to_owned(), template)]);
-    if let Err(error) = Outgoing::read(&sent, tenant) {
-        return Err(FieldError::new("fallback_template", error.to_string()).into());
-    }
-    Ok(sent["template"].to_string().into())
 }
 
 /// The content as the Cloud API has it, and whether it was a plain `message`, which is a text.

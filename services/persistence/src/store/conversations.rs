@@ -13,7 +13,8 @@ use crate::{
 };
 
 /// Makes the conversations that do not exist yet. `places` are in order, so that two replicas that make the same ones
-/// wait for each other and never in a circle.
+/// wait for each other and never in a circle. A conflict may be seen in any of the table's keys: with one of them named, two
+/// that make the same one at the same moment may meet in another, and one fails.
 pub(crate) async fn ensure(connection: &mut PgConnection, places: &[&Place]) -> sqlx::Result<()> {
     let ids: Vec<Uuid> = places.iter().map(|place| place.id).collect();
     let tenants: Vec<&str> = places.iter().map(|place| place.tenant.as_str()).collect();
@@ -32,7 +33,7 @@ pub(crate) async fn ensure(connection: &mut PgConnection, places: &[&Place]) -> 
               as p (id, tenant, token, number, external_id)
          where not exists (select from conversations c where c.id = p.id)
          order by p.id
-         on conflict (tenant, token) do nothing",
+         on conflict do nothing",
     )
     .bind(ids)
     .bind(tenants)

@@ -1,5 +1,6 @@
 //! Rows of `message_statuses`, and what they do to `messages`.
 
+use chasqui_proto::v1::{Direction, SenderType};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -12,9 +13,17 @@ pub(super) struct Raised {
     pub(super) id: Uuid,
     pub(super) conversation_id: Uuid,
     pub(super) direction: String,
+    pub(super) sender_type: String,
     pub(super) seq: i64,
     pub(super) old_rank: i16,
     pub(super) new_rank: i16,
+}
+
+impl Raised {
+    /// Campaigns write in the name of the system; of all others it is known without a look.
+    pub(super) fn may_be_of_a_campaign(&self) -> bool {
+        self.direction == Direction::Out.name() && self.sender_type == SenderType::System.name()
+    }
 }
 
 /// Which messages may have moved: by our id or by the provider's.
@@ -139,7 +148,7 @@ pub(super) async fn raise(connection: &mut PgConnection, touched: &Touched<'_>) 
          from ranked r
          where m.tenant = r.tenant and m.id = r.id
            and (r.new_rank > r.old_rank or r.provider_id is distinct from r.old_provider_id)
-         returning m.tenant, m.id, m.conversation_id, m.direction, m.seq, r.old_rank, r.new_rank",
+         returning m.tenant, m.id, m.conversation_id, m.direction, m.sender_type, m.seq, r.old_rank, r.new_rank",
     )
     .bind(id_tenants)
     .bind(ids)

@@ -6,12 +6,17 @@ use chasqui_proto::v1::{self, Status};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{aliases, aliases::FurtherAlias, conversations, counters, messages, states, statuses};
+use super::{
+    aliases, aliases::FurtherAlias, campaigns, conversations, counters, messages, opt_outs, recipients_moved,
+    states, statuses,
+};
 use crate::{
+    campaign_recipient,
     conversation::{self, Conversation},
     counters::{CONVERSATIONS, Changes, UNREAD},
     error::Error,
     fact::{self, Body, Fact, Place},
+    opt_out::{Keywords, Wish},
     response, word,
 };
 
@@ -24,6 +29,10 @@ pub(crate) struct Written {
     pub(crate) aliases: Vec<FurtherAlias>,
     /// Tenants whose counters changed.
     pub(crate) tenants: BTreeSet<String>,
+    /// What contacts now want of campaigns.
+    pub(crate) wishes: Vec<Wish>,
+    /// How the counts of campaigns changed.
+    pub(crate) recipients: campaign_recipient::Changes,
     pub(crate) messages_new: u64,
     pub(crate) statuses_new: u64,
 }
@@ -32,10 +41,10 @@ pub(crate) struct Written {
 ///
 /// Replicas do this side by side. Rows are therefore taken in the same order everywhere, and what depends on more than
 /// one row is worked out under the lock of its conversation.
-pub(crate) async fn write(pool: &PgPool, facts: &[&Fact]) -> Result<Written, Error> {
+pub(crate) async fn write(pool: &PgPool, facts: &[&Fact], keywords: &Keywords) -> Result<Written, Error> {
     let mut transaction = pool.begin().await?;
     let batch = Batch::sort(facts);
-    let written = batch.write(&mut transaction).await?;
+    let written = batch.write(&mut transaction, keywords).await?;
     transaction.commit().await?;
     Ok(written)
 }
@@ -68,7 +77,7 @@ impl<'a> Batch<'a> {
         }
     }
 
-    async fn write(&self, connection: &mut PgConnection) -> Result<Written, Error> {
+    async fn write(&self, connection: &mut PgConnection, keywords: &Keywords) -> Result<Written, Error> {
         let places: Vec<&Place> = self.places.iter().copied().collect();
         let ids: Vec<Uuid> = places.iter().map(|place| place.id).collect();
         conversations::ensure(connection, &places).await?;
@@ -85,6 +94,7 @@ impl<'a> Batch<'a> {
         let touched = self.touched(connection, &new).await?;
         rows.raise(connection, &touched).await?;
         rows.note_aliases(&learnt, &places);
+        written.wishes = opt_outs::hear(connection, keywords, &new, &self.statuses).await?;
         written.aliases = named.into_iter().chain(learnt).collect();
         let changed = rows.changed();
         if !changed.is_empty() {
@@ -93,6 +103,10 @@ impl<'a> Batch<'a> {
         written.messages_new = u64::try_from(new.len()).unwrap_or_default();
         let states = states::of_ids(&mut *connection, &ids).await?;
         written.states = states.into_iter().map(|state| state.conversation).collect();
+        if !rows.recipients.is_empty() {
+            campaigns::count(connection, &rows.recipients).await?;
+        }
+        written.recipients = rows.recipients;
         if !rows.counters.0.is_empty() {
             counters::add(connection, &rows.counters).await?;
         }
@@ -176,6 +190,7 @@ struct Rows {
     /// Positions before the batch: of the newest message and of the newest one to the contact.
     before: HashMap<Uuid, (i64, i64)>,
     changed: HashSet<Uuid>,
+    recipients: campaign_recipient::Changes,
     counters: Changes,
 }
 
@@ -183,7 +198,13 @@ impl Rows {
     fn new(rows: Vec<Conversation>) -> Self {
         let before = rows.iter().map(|row| (row.id, (row.last_seq, row.last_out_seq))).collect();
         let by_id = rows.into_iter().map(|row| (row.id, row)).collect();
-        Self { by_id, before, changed: HashSet::new(), counters: Changes::default() }
+        Self {
+            by_id,
+            before,
+            changed: HashSet::new(),
+            recipients: campaign_recipient::Changes::new(),
+            counters: Changes::default(),
+        }
     }
 
     fn changed(&self) -> Vec<&Conversation> {
@@ -253,16 +274,18 @@ impl Rows {
         let raised = statuses::raise(connection, touched).await?;
         let last: HashMap<Uuid, Uuid> =
             self.by_id.values().filter_map(|row| Some((row.last_message_id?, row.id))).collect();
-        for message in raised {
+        let moved: Vec<&statuses::Raised> =
+            raised.iter().filter(|message| message.old_rank != message.new_rank).collect();
+        let of_campaigns: Vec<&statuses::Raised> =
+            moved.iter().filter(|message| message.may_be_of_a_campaign()).copied().collect();
+        self.recipients = recipients_moved::follow(connection, &of_campaigns).await?;
+        for message in moved {
             let [old, new] = [message.old_rank, message.new_rank].map(word::status_of_rank);
-            if old == new {
-                continue;
-            }
             self.changed.extend(last.get(&message.id));
             if message.direction == v1::Direction::Out.name() {
                 self.counters.status(&message.tenant, old, new);
             } else if old < Status::Read && new >= Status::Read {
-                self.read(&message);
+                self.read(message);
             }
         }
         Ok(())

@@ -3,6 +3,10 @@
 mod administration;
 mod appointments;
 mod bad_day;
+mod campaigns;
+mod campaigns_count;
+mod campaigns_run;
+mod campaigns_world;
 mod chats;
 mod clinic;
 mod conversation;
@@ -10,6 +14,7 @@ mod deliveries;
 mod directory;
 mod events;
 mod office;
+mod opt_outs;
 mod presence;
 mod query;
 mod queue;

@@ -103,7 +103,7 @@ async fn own(
     let desk = tokio::spawn(Desk::open(&line, &shared.fetcher, (orders, tells)).await?.serve());
     let (halts, halted) = mpsc::channel(WAITING_MAX);
     let (open, opened) = watch::channel(false);
-    let ties = Ties { open: opened, told, halts };
+    let ties = Ties { open: opened, told, halts, campaigns_held_until: campaigns_held_until(&machine) };
     let sending = tokio::spawn(Sending::run(line.clone(), shared.config.sending(), ties));
     let _entry = Entry::new(shared, key, line.clone());
     metrics::counter!("chasqui_whatsapp_takeovers_total").increment(1);
@@ -223,10 +223,13 @@ impl Tenure<'_> {
     fn halt(&mut self, halt: Halt) {
         match halt {
             Halt::Number { reason } => self.machine.halted(&reason, now_ms()),
-            Halt::Campaigns { reason } => tracing::error!(
-                session = %self.key, reason,
-                "campaigns of {} are stopped: {reason}", self.key
-            ),
+            Halt::Campaigns { reason } => {
+                metrics::counter!("chasqui_whatsapp_campaign_halts_total").increment(1);
+                tracing::error!(session = %self.key, reason, "campaigns of {} are stopped: {reason}", self.key);
+                let pause = self.shared.config.sending().campaign_pause;
+                let pause_ms = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
+                self.machine.campaigns_refused(&reason, pause_ms, now_ms());
+            }
         }
     }
 
@@ -309,6 +312,12 @@ impl Tenure<'_> {
             tracing::info!(%session, status, reason, "session {session} is {status}");
         }
     }
+}
+
+/// Until when campaigns wait that an earlier owner held back.
+fn campaigns_held_until(machine: &Machine) -> Option<Instant> {
+    let left_ms = machine.campaigns_held_until_ms()?.saturating_sub(now_ms());
+    Instant::now().checked_add(Duration::from_millis(u64::try_from(left_ms).ok()?))
 }
 
 fn count(status: SessionStatus, change: f64) {

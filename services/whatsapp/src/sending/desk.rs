@@ -89,6 +89,13 @@ impl Desk {
         self.pairs.take(pair, Trip { written: at, answered: at });
     }
 
+    /// Campaigns wait as the owner before has left it.
+    pub(crate) fn hold_campaigns(&mut self, now: Instant) {
+        if let Some(until) = self.ties.campaigns_held_until {
+            self.queue.hold(Priority::Campaign, until, now);
+        }
+    }
+
     /// Sends until stopped, then waits for what is in hand.
     pub(crate) async fn run(&mut self, mut arrivals: mpsc::Receiver<(Priority, Delivery)>) {
         let stop = self.hand.line.stop.clone();
@@ -104,7 +111,7 @@ impl Desk {
                 Some(ended) = self.tasks.join_next() => self.ended(ended),
                 Some((priority, delivery)) = arrivals.recv() => self.admit(priority, delivery),
                 changed = self.ties.open.changed(), if told => match changed {
-                    Ok(()) => self.reopened(Instant::now()),
+                    Ok(()) => self.reopened(),
                     Err(_) => told = false,
                 },
                 Some(halt) = self.ties.told.recv() => self.halt(halt, Instant::now()),
@@ -281,11 +288,10 @@ impl Desk {
         }
     }
 
-    /// The session was opened, or closed.
-    fn reopened(&mut self, now: Instant) {
+    /// The session was opened, or closed. Campaigns that were refused wait all the same.
+    fn reopened(&mut self) {
         if *self.ties.open.borrow_and_update() {
             self.number.resume();
-            self.queue.resume(now, &self.pairs);
         }
     }
 

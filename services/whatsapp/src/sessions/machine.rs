@@ -3,6 +3,7 @@
 //! Nothing lasts for ever but connected, stopped, logged out and failed: every other state has an end, so that whoever
 //! opens a session and waits is told a QR, that it is ready, or why not.
 
+mod campaigns;
 #[cfg(test)]
 mod tests;
 
@@ -73,6 +74,8 @@ enum Run {
 #[derive(Debug)]
 pub(crate) struct Machine {
     session: Session,
+    /// Since when its status is what it is, unix milliseconds.
+    since_ms: i64,
     is_cloud: bool,
     limits: Limits,
     run: Run,
@@ -101,6 +104,7 @@ impl Machine {
         let is_new = stored.is_none();
         let session = stored.unwrap_or_else(|| blank(key));
         let mut machine = Self {
+            since_ms: session.updated_at_ms,
             session,
             is_cloud,
             limits,
@@ -146,7 +150,7 @@ impl Machine {
     /// When to call [`Machine::tick`] at the latest, unix milliseconds.
     pub(crate) fn next_tick_ms(&self) -> Option<i64> {
         let run = if let Run::At(at_ms) = self.run { Some(at_ms) } else { None };
-        [run, self.deadline_ms].into_iter().flatten().min()
+        [run, self.deadline_ms, self.campaigns_held_until_ms()].into_iter().flatten().min()
     }
 
     /// Somebody wants it connected. What is under way goes on; what has ended begins again.
@@ -222,6 +226,7 @@ impl Machine {
         if matches!(self.run, Run::At(at_ms) if at_ms <= now_ms) {
             self.run = Run::On;
         }
+        self.let_campaigns_go_on(now_ms);
         if self.deadline_ms.is_none_or(|deadline_ms| now_ms < deadline_ms) {
             return;
         }
@@ -323,6 +328,7 @@ impl Machine {
         let reason = if reason.is_empty() { SessionStatus::LoggedOut.name() } else { reason };
         self.turn(SessionStatus::LoggedOut, reason, now_ms);
         self.session.phone.clear();
+        self.forget_refused_campaigns();
     }
 
     /// How long nothing is tried now.
@@ -336,14 +342,14 @@ impl Machine {
 
     fn forget_old_failures(&mut self, now_ms: i64) {
         let connected = self.session.status() == SessionStatus::Connected;
-        if connected && now_ms - self.session.updated_at_ms >= STEADY_MS {
+        if connected && now_ms - self.since_ms >= STEADY_MS {
             self.failures = 0;
         }
     }
 
     fn turn(&mut self, status: SessionStatus, reason: &str, now_ms: i64) {
         advance(&mut self.session, status, reason, now_ms);
-        self.confirmed = false;
+        (self.since_ms, self.confirmed) = (now_ms, false);
     }
 }
 
@@ -357,12 +363,21 @@ pub(crate) fn blank(key: &SessionKey) -> Session {
     }
 }
 
-/// The session in another state. Its version grows over owners and restarts: milliseconds, or one more than before.
+/// The session in another state. Whether campaigns go through it stays as it is.
 pub(crate) fn advance(session: &mut Session, status: SessionStatus, reason: &str, now_ms: i64) {
     session.set_status(status);
-    session.reason =
-        reason.chars().filter(|character| !character.is_control()).take(REASON_CHARS_MAX).collect();
+    session.reason = readable(reason);
     (session.qr, session.qr_expires_at_ms) = (String::new(), 0);
+    next_version(session, now_ms);
+}
+
+/// Versions grow over owners and restarts: milliseconds, or one more than before.
+fn next_version(session: &mut Session, now_ms: i64) {
     session.version = u64::try_from(now_ms).unwrap_or_default().max(session.version + 1);
     session.updated_at_ms = now_ms;
+}
+
+/// A reason as people are shown it.
+fn readable(reason: &str) -> String {
+    reason.chars().filter(|character| !character.is_control()).take(REASON_CHARS_MAX).collect()
 }

@@ -16,7 +16,7 @@ use chasqui_proto::{
     ConversationToken, subject,
     v1::{
         Alias, AliasKind, Channel, ChannelKind, Contact, Direction, Message, MessageStatus, MessageType,
-        ProviderError, SenderType, SessionStatus, Status,
+        Priority, ProviderError, SenderType, SessionStatus, Status,
     },
 };
 use chasqui_testkit::wait_for;
@@ -28,10 +28,11 @@ use crate::world::{CONTACT, PHONE, SOON, TENANT, World, config, refusal, tenant}
 
 const NUMBER: &str = "100000000000001";
 
-/// A Graph API with one number, whose token may be revoked.
+/// A Graph API with one number, whose token may be revoked, and which may be held to send spam.
 #[derive(Clone, Debug, Default)]
 struct Graph {
     is_revoked: Arc<AtomicBool>,
+    is_spam: Arc<AtomicBool>,
     sent: Arc<Mutex<Vec<Value>>>,
     ids: Arc<Mutex<Vec<String>>>,
 }
@@ -84,6 +85,10 @@ async fn show(State(graph): State<Graph>) -> Response {
 }
 
 async fn send(State(graph): State<Graph>, Json(body): Json<Value>) -> Response {
+    if graph.is_spam.load(Ordering::Relaxed) {
+        let error = json!({ "message": "Spam rate limit hit", "type": "OAuthException", "code": 131_048 });
+        return (StatusCode::BAD_REQUEST, Json(json!({ "error": error }))).into_response();
+    }
     let id = format!("wamid.{}", Uuid::now_v7().simple());
     let answer = graph.answer(json!({ "messages": [{ "id": &id }] }));
     if answer.status().is_success() {
@@ -94,6 +99,10 @@ async fn send(State(graph): State<Graph>, Json(body): Json<Value>) -> Response {
 }
 
 async fn write(world: &World, text: &str) -> String {
+    publish(world, text, Priority::Reply).await
+}
+
+async fn publish(world: &World, text: &str, priority: Priority) -> String {
     let conversation: ConversationToken = CONTACT.parse().expect("it is a conversation");
     let alias = Alias { kind: AliasKind::Phone.into(), value: CONTACT.to_owned() };
     let message = Message {
@@ -105,6 +114,7 @@ async fn write(world: &World, text: &str) -> String {
         sender_type: SenderType::Agent.into(),
         r#type: MessageType::Text.into(),
         text: text.to_owned(),
+        priority: priority.into(),
         ..Message::default()
     };
     world.publish(subject::messages_out(&tenant(), &conversation), &message, &message.id).await;
@@ -174,6 +184,43 @@ async fn a_number_whose_message_is_given_up_for_the_number_s_sake_stops_and_says
     write(&world, "two").await;
     world.open(NUMBER).await?;
     wait_for(SOON, "what waited is sent", async || (graph.texts() == ["one", "two"]).then_some(())).await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_whose_campaigns_are_refused_says_so_and_the_next_owner_holds_them_back_too() -> Result<()> {
+    let (graph, config) = Graph::start(false).await?;
+    let world = World::start().await?;
+    let replica = world.replica("whatsapp-1", config.clone()).await?;
+    let connected = world.becomes(NUMBER, SessionStatus::Connected).await;
+    assert_eq!(connected.campaigns_halted, "");
+    graph.is_spam.store(true, Ordering::Relaxed);
+    let began_ms = chasqui_kit::clock::now_ms();
+    publish(&world, "offer one", Priority::Campaign).await;
+    let halted = wait_for(SOON, "the state says so", async || {
+        world.state(NUMBER).await.filter(|state| !state.campaigns_halted.is_empty())
+    })
+    .await;
+    assert!(halted.campaigns_halted.ends_with("(131048)"), "{halted:?}");
+    assert_eq!(halted.status(), SessionStatus::Connected);
+    assert!(halted.campaigns_halted_at_ms >= began_ms && halted.version > connected.version);
+    let pause_ms = halted.campaigns_halted_until_ms - halted.campaigns_halted_at_ms;
+    assert_eq!(pause_ms, 15 * 60 * 1_000);
+    wait_for(SOON, "whoever asks is told", async || (world.get(NUMBER).await.ok()? == halted).then_some(()))
+        .await;
+    // Answers go on; so they do after the session went to another owner.
+    graph.is_spam.store(false, Ordering::Relaxed);
+    write(&world, "answer one").await;
+    wait_for(SOON, "an answer is sent", async || (graph.texts() == ["answer one"]).then_some(())).await;
+    replica.stop().await?;
+    let _replica = world.replica("whatsapp-2", config).await?;
+    publish(&world, "offer two", Priority::Campaign).await;
+    write(&world, "answer two").await;
+    let both = ["answer one", "answer two"];
+    wait_for(SOON, "an answer is sent", async || (graph.texts() == both).then_some(())).await;
+    let state = world.state(NUMBER).await.expect("it is stored");
+    assert_eq!(state.campaigns_halted_until_ms, halted.campaigns_halted_until_ms);
+    assert_eq!(graph.texts(), both);
     Ok(())
 }
 

@@ -25,7 +25,7 @@ const PORTS_A_RUN: u16 = 100;
 const BOTS: usize = 3;
 
 /// Two ingests, two persistences and three edges over a broker and a database of their own. An answering one also has three
-/// bots; a connected one these, two whatsapps, two webhooks, and the world outside.
+/// bots; a connected one these, two whatsapps, two webhooks, two runners of campaigns, and the world outside.
 pub(crate) struct Cluster {
     pub(crate) nats: NatsServer,
     pub(crate) ingests: Vec<Process>,
@@ -35,6 +35,8 @@ pub(crate) struct Cluster {
     pub(crate) whatsapps: Vec<Process>,
     /// None where it is not connected.
     pub(crate) webhooks: Vec<Process>,
+    /// None where it is not connected.
+    pub(crate) bulks: Vec<Process>,
     /// None where it is neither connected nor answering.
     pub(crate) bots: Vec<Process>,
     /// The simulator: it plays WhatsApp and its phones. It runs where the cluster is connected.
@@ -158,6 +160,7 @@ impl Cluster {
             edges: several("edge", 3),
             whatsapps: several("whatsapp", extent.connected(2)),
             webhooks: several("webhooks", extent.connected(2)),
+            bulks: several("bulk", extent.connected(2)),
             bots: several("bot", extent.bots()),
             outside: Process::new(binary, ("simulator", 0), outside, &environment, &logs),
             token: String::new(),
@@ -229,7 +232,7 @@ impl Cluster {
 
     fn processes(&self) -> impl Iterator<Item = &Process> {
         let inside = self.ingests.iter().chain(&self.persistences).chain(&self.edges);
-        inside.chain(&self.whatsapps).chain(&self.webhooks).chain(&self.bots)
+        inside.chain(&self.whatsapps).chain(&self.webhooks).chain(&self.bots).chain(&self.bulks)
     }
 
     fn show_logs_of_a_failure(&self) {

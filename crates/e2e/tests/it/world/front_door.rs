@@ -3,10 +3,12 @@ use chasqui_testkit::Proxy;
 use super::{Cluster, process::Process};
 
 /// What of the base URL is for machines. Everything else is the front ends'.
-const FOR_INGEST: [&str; 10] = [
+const FOR_INGEST: [&str; 12] = [
     "/webhooks/",
     "/api/bot-reply",
     "/api/admin/",
+    "/api/campaigns",
+    "/api/opt-outs",
     "/api/whatsapp/send",
     "/api/whatsapp/status",
     "/api/whatsapp/register-listener",

@@ -62,6 +62,11 @@ impl<'a> Outside<'a> {
         self.asks(Method::PUT, "/graph/settings", Some(settings)).await;
     }
 
+    /// The number takes as much as WhatsApp's fastest.
+    pub(crate) async fn is_as_fast_as_whatsapp_allows(&self) {
+        self.behaves(json!({ "messages_per_second_max": 1_000 })).await;
+    }
+
     /// Contacts may be written to though they never wrote.
     pub(crate) async fn opens_every_window(&self) {
         self.behaves(json!({ "window": "off" })).await;

@@ -42,6 +42,11 @@ impl Process {
         Self { name, binary: binary.to_owned(), port, environment, log, running: Mutex::default() }
     }
 
+    /// Its name on the bus.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Where it listens, as `127.0.0.1:PORT`.
     pub(crate) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)

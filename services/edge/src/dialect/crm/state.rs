@@ -54,6 +54,9 @@ pub(super) struct WhatsappView<'a> {
     qr_expires_at: Option<String>,
     reason: Option<&'a str>,
     phone: Option<&'a str>,
+    /// Why campaigns are held back, though answers go on.
+    campaigns_halted: Option<&'a str>,
+    campaigns_halted_until: Option<String>,
     updated_at: Option<String>,
 }
 
@@ -67,37 +70,100 @@ impl<'a> WhatsappView<'a> {
             qr_expires_at: iso_unless_zero(session.qr_expires_at_ms),
             reason: unless_empty(&session.reason),
             phone: unless_empty(&session.phone),
+            campaigns_halted: unless_empty(&session.campaigns_halted),
+            campaigns_halted_until: iso_unless_zero(session.campaigns_halted_until_ms),
             updated_at: iso_unless_zero(session.updated_at_ms),
         }
     }
 }
 
-/// CRM-07, CRM-08, CRM-09: a campaign on its way, at its end, or failed as a whole.
-pub(super) fn bulk(progress: &v1::BulkProgress) -> Value {
-    let (campaign, status) = (&progress.campaign, progress.status().name());
-    match progress.status() {
+/// CRM-07, CRM-08, CRM-09: a campaign on its way, at its end, or failed as a whole. `None` for one that nobody has started,
+/// and for what becomes of its messages after its end.
+pub(super) fn bulk(progress: &v1::BulkProgress) -> Option<impl Serialize> {
+    if progress.after_end {
+        return None;
+    }
+    let told = match progress.status() {
         CampaignStatus::Completed | CampaignStatus::Cancelled => json!({
             "successCount": progress.sent,
             "errorCount": progress.failed,
-            "campaign": campaign,
-            "status": status,
         }),
-        CampaignStatus::Failed => json!({ "error": progress.error, "campaign": campaign }),
-        CampaignStatus::Running
-        | CampaignStatus::Paused
-        | CampaignStatus::Scheduled
-        | CampaignStatus::Draft
-        | CampaignStatus::Uploading
-        | CampaignStatus::Unspecified => json!({
+        CampaignStatus::Failed => {
+            json!({ "error": progress.error, "sent": progress.sent, "failed": progress.failed })
+        }
+        CampaignStatus::Running | CampaignStatus::Paused | CampaignStatus::Scheduled => json!({
             "progress": {
                 "sent": progress.sent,
                 "total": progress.total,
                 "currentConversation": progress.current_conversation,
             },
-            "campaign": campaign,
-            "status": status,
             "failed": progress.failed,
+            "rate": progress.rate_per_second,
+            "remaining_secs": progress.remaining_secs,
+            "waits_for": unless_empty(&progress.waits_for),
+            "waits_until": iso_unless_zero(progress.waits_until_ms),
         }),
+        CampaignStatus::Draft | CampaignStatus::Uploading | CampaignStatus::Unspecified => return None,
+    };
+    Some(Bulk { told, campaign: CampaignView::new(progress) })
+}
+
+/// What the kind of a frame says, and beside it what every frame of a campaign says.
+#[derive(Debug, Serialize)]
+struct Bulk<'a> {
+    #[serde(flatten)]
+    told: Value,
+    #[serde(flatten)]
+    campaign: CampaignView<'a>,
+}
+
+/// What every frame of a campaign says of it.
+#[derive(Debug, Serialize)]
+struct CampaignView<'a> {
+    campaign: &'a str,
+    name: &'a str,
+    status: &'static str,
+    total: u32,
+    delivered: u32,
+    read: u32,
+    skipped: u32,
+    queued: u32,
+    failures: Vec<Failure<'a>>,
+    started_at: Option<String>,
+    ended_at: Option<String>,
+    updated_at: Option<String>,
+}
+
+/// How many failed for one reason.
+#[derive(Debug, Serialize)]
+struct Failure<'a> {
+    /// The provider's; `null` where it has none.
+    code: Option<i64>,
+    title: &'a str,
+    count: u32,
+}
+
+impl<'a> CampaignView<'a> {
+    fn new(progress: &'a v1::BulkProgress) -> Self {
+        let failures = progress.failures.iter().map(|failure| Failure {
+            code: Some(failure.code).filter(|code| *code != 0),
+            title: &failure.title,
+            count: failure.count,
+        });
+        Self {
+            campaign: &progress.campaign,
+            name: &progress.name,
+            status: progress.status().name(),
+            total: progress.total,
+            delivered: progress.delivered,
+            read: progress.read,
+            skipped: progress.skipped,
+            queued: progress.queued,
+            failures: failures.collect(),
+            started_at: iso_unless_zero(progress.started_at_ms),
+            ended_at: iso_unless_zero(progress.ended_at_ms),
+            updated_at: iso_unless_zero(progress.updated_at_ms),
+        }
     }
 }
 

@@ -138,7 +138,7 @@ fn a_type_nobody_knows_shows_what_the_provider_sent() {
 }
 
 #[test]
-fn crm_05_to_09_states_are_shown_as_dashboards_know_them() {
+fn crm_05_crm_06_states_are_shown_as_dashboards_know_them() {
     let check = |fact: Fact, kind: &str, data: Value| {
         let shown = decoded(&Event::of_state(fact));
         assert_eq!(shown, json!({ "type": kind, "data": data }));
@@ -164,31 +164,106 @@ fn crm_05_to_09_states_are_shown_as_dashboards_know_them() {
         id: "main".to_owned(),
         status: v1::SessionStatus::Connected.into(),
         phone: "5491100000009".to_owned(),
+        campaigns_halted: "spam limit (131048)".to_owned(),
+        campaigns_halted_until_ms: at_ms,
         updated_at_ms: at_ms,
         ..v1::Session::default()
     };
     let shown = json!({ "whatsappState": { "session": "main", "status": "connected", "connected": true,
-        "qr": null, "qr_expires_at": null, "reason": null, "phone": "5491100000009", "updated_at": at } });
+        "qr": null, "qr_expires_at": null, "reason": null, "phone": "5491100000009",
+        "campaigns_halted": "spam limit (131048)", "campaigns_halted_until": at, "updated_at": at } });
     check(Fact::Session(Box::new(session)), "whatsapp_status_changed", shown);
-    let bulk = |status: v1::CampaignStatus| {
-        Fact::Bulk(Box::new(v1::BulkProgress {
-            campaign: "c1".to_owned(),
-            status: status.into(),
-            sent: 7,
-            total: 10,
-            failed: 1,
-            current_conversation: "5491100000001".to_owned(),
-            error: "the number is blocked".to_owned(),
-            ..v1::BulkProgress::default()
-        }))
+}
+
+fn campaign(status: v1::CampaignStatus) -> v1::BulkProgress {
+    let failure = |code, title: &str, count| v1::FailureCount { code, title: title.to_owned(), count };
+    v1::BulkProgress {
+        campaign: "c1".to_owned(),
+        status: status.into(),
+        sent: 7,
+        total: 10,
+        failed: 2,
+        current_conversation: "5491100000001".to_owned(),
+        name: "Vacunación".to_owned(),
+        delivered: 6,
+        read: 5,
+        skipped: 1,
+        failures: vec![failure(131_026, "Message undeliverable", 1), failure(0, "not_sent", 1)],
+        version: 12,
+        started_at_ms: 1_700_000_000_000,
+        updated_at_ms: 1_700_000_001_000,
+        ..v1::BulkProgress::default()
+    }
+}
+
+/// The frame of a campaign whose state stands at 815.
+fn of_campaign(progress: v1::BulkProgress) -> Option<Value> {
+    let event = Event::of_campaign(progress, Mark { life: "18a".into(), seq: 815 });
+    encode(&event).map(|frame| serde_json::from_str(&frame).unwrap())
+}
+
+/// The frame of a campaign: what its kind says, and what each says beside it.
+fn campaign_frame(kind: &str, status: &str, ended_at: Option<&str>, says: Value) -> Value {
+    let mut data = json!({ "campaign": "c1", "name": "Vacunación", "status": status, "total": 10,
+        "delivered": 6, "read": 5, "skipped": 1, "queued": 0,
+        "failures": [{ "code": 131_026, "title": "Message undeliverable", "count": 1 },
+            { "code": null, "title": "not_sent", "count": 1 }],
+        "started_at": "2023-11-14T22:13:20.000Z", "ended_at": ended_at,
+        "updated_at": "2023-11-14T22:13:21.000Z" });
+    let Value::Object(says) = says else { panic!("{says} is no object") };
+    data.as_object_mut().unwrap().extend(says);
+    json!({ "type": kind, "data": data, "epoch": "18a-815" })
+}
+
+#[test]
+fn crm_07_a_campaign_under_way_shows_its_progress_and_what_it_waits_for() {
+    use v1::CampaignStatus::{Paused, Running, Scheduled};
+    let says = |rate: f64, remaining: Option<u32>, waits: Option<&str>, until: Option<&str>| {
+        json!({ "progress": { "sent": 7, "total": 10, "currentConversation": "5491100000001" },
+            "failed": 2, "rate": rate, "remaining_secs": remaining, "waits_for": waits, "waits_until": until })
     };
-    let progress = json!({ "progress": { "sent": 7, "total": 10, "currentConversation": "5491100000001" },
-        "campaign": "c1", "status": "running", "failed": 1 });
-    check(bulk(v1::CampaignStatus::Running), "bulk_message_progress", progress);
-    let completed = json!({ "successCount": 7, "errorCount": 1, "campaign": "c1", "status": "completed" });
-    check(bulk(v1::CampaignStatus::Completed), "bulk_message_completed", completed);
-    let failed = json!({ "error": "the number is blocked", "campaign": "c1" });
-    check(bulk(v1::CampaignStatus::Failed), "bulk_message_error", failed);
+    let running = v1::BulkProgress { rate_per_second: 2.5, remaining_secs: Some(4), ..campaign(Running) };
+    let shown = campaign_frame("bulk_message_progress", "running", None, says(2.5, Some(4), None, None));
+    assert_eq!(of_campaign(running), Some(shown));
+    let waits = v1::BulkProgress {
+        waits_for: "quiet_hours".to_owned(),
+        waits_until_ms: 1_700_000_002_000,
+        ..campaign(Running)
+    };
+    let says_so = says(0.0, None, Some("quiet_hours"), Some("2023-11-14T22:13:22.000Z"));
+    assert_eq!(of_campaign(waits), Some(campaign_frame("bulk_message_progress", "running", None, says_so)));
+    for (status, name) in [(Paused, "paused"), (Scheduled, "scheduled")] {
+        let shown = campaign_frame("bulk_message_progress", name, None, says(0.0, None, None, None));
+        assert_eq!(of_campaign(campaign(status)), Some(shown));
+    }
+}
+
+#[test]
+fn crm_08_crm_09_a_campaign_that_ended_shows_its_counts_or_why_it_stopped() {
+    use v1::CampaignStatus::{Cancelled, Completed, Failed};
+    let ended = |status| v1::BulkProgress { ended_at_ms: 1_700_000_001_000, ..campaign(status) };
+    let at = Some("2023-11-14T22:13:21.000Z");
+    for (status, name) in [(Completed, "completed"), (Cancelled, "cancelled")] {
+        let says = json!({ "successCount": 7, "errorCount": 2 });
+        assert_eq!(
+            of_campaign(ended(status)),
+            Some(campaign_frame("bulk_message_completed", name, at, says))
+        );
+    }
+    let failed = v1::BulkProgress { error: "spam limit (131048)".to_owned(), ..ended(Failed) };
+    let says = json!({ "error": "spam limit (131048)", "sent": 7, "failed": 2 });
+    assert_eq!(of_campaign(failed), Some(campaign_frame("bulk_message_error", "failed", at, says)));
+}
+
+#[test]
+fn crm_20_nobody_is_told_of_a_campaign_that_was_not_started_nor_of_what_comes_after_its_end() {
+    use v1::CampaignStatus::{Completed, Draft, Failed, Unspecified, Uploading};
+    for status in [Draft, Uploading, Unspecified] {
+        assert_eq!(of_campaign(campaign(status)), None);
+    }
+    for status in [Completed, Failed] {
+        assert_eq!(of_campaign(v1::BulkProgress { after_end: true, ..campaign(status) }), None);
+    }
 }
 
 #[test]

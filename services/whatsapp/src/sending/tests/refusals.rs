@@ -1,6 +1,6 @@
 //! Messages that the provider refuses.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chasqui_kit::clock;
 use chasqui_proto::{
@@ -126,6 +126,27 @@ async fn a_stopped_campaign_waits_while_answers_go_on() {
     world.status(reply, Status::Accepted).await;
     assert_eq!((provider.times(campaign), provider.times(second)), (1, 0));
     world.queue_keeps(2).await;
+    owner.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn campaigns_that_were_refused_wait_over_owners_and_connections_until_their_pause_is_over() {
+    let (world, provider) = (World::new().await, Provider::scripted([]));
+    let until = Instant::now() + Duration::from_secs(4);
+    let owner =
+        world.owner("b", &provider, Number { campaigns_held_until: Some(until), ..Number::default() });
+    owner.open.send(false).unwrap();
+    owner.open.send(true).unwrap();
+    let campaign = world.queue(&world.message(1, Priority::Campaign)).await;
+    let reply = world.queue(&world.message(1, Priority::Reply)).await;
+    world.status(reply, Status::Accepted).await;
+    world.status(campaign, Status::Accepted).await;
+    let reached = provider.reached();
+    assert_eq!(
+        reached.iter().map(|reached| &reached.id).collect::<Vec<_>>(),
+        [&reply.to_string(), &campaign.to_string()]
+    );
+    assert!(reached[0].at < until && reached[1].at >= until);
     owner.stopped().await;
 }
 

@@ -159,12 +159,19 @@ pub(super) struct Number {
     pub(super) rate: Option<u32>,
     pub(super) fallback: Option<&'static str>,
     pub(super) settings: Settings,
+    pub(super) campaigns_held_until: Option<Instant>,
 }
 
 impl Default for Number {
     fn default() -> Self {
         let settings = Settings { retry_pause: Duration::from_millis(20), ..Settings::default() };
-        Self { kind: ChannelKind::WhatsappCloud, rate: Some(1_000), fallback: None, settings }
+        Self {
+            kind: ChannelKind::WhatsappCloud,
+            rate: Some(1_000),
+            fallback: None,
+            settings,
+            campaigns_held_until: None,
+        }
     }
 }
 
@@ -217,7 +224,8 @@ impl World {
         let (halted, halts) = mpsc::channel(8);
         let (open, opened) = watch::channel(true);
         let (tells, told) = mpsc::channel(8);
-        let ties = Ties { open: opened, told, halts: halted };
+        let ties =
+            Ties { open: opened, told, halts: halted, campaigns_held_until: number.campaigns_held_until };
         let task = tokio::spawn(Sending::run(line, number.settings, ties));
         Owner { stop, open, tells, halts, task }
     }

@@ -210,6 +210,53 @@ fn a_number_that_an_operator_closed_stays_so() {
     assert_eq!((shown(&resumed), resumed.runs()), ((SessionStatus::Stopped, "closed"), false));
 }
 
+/// Why campaigns are held back, since when, and until when.
+fn campaigns(machine: &Machine) -> (&str, i64, i64) {
+    let session = machine.session();
+    (&session.campaigns_halted, session.campaigns_halted_at_ms, session.campaigns_halted_until_ms)
+}
+
+const CAMPAIGN_PAUSE: i64 = 15 * 60 * 1_000;
+
+#[test]
+fn a_session_says_that_its_campaigns_are_refused_until_their_pause_is_over() {
+    let mut machine = cloud();
+    machine.told(&connected(""), NOW).unwrap();
+    let before = machine.session().version;
+    machine.campaigns_refused("spam limit\n (131048)", CAMPAIGN_PAUSE, NOW + 1);
+    let halted = ("spam limit (131048)", NOW + 1, NOW + 1 + CAMPAIGN_PAUSE);
+    assert_eq!((campaigns(&machine), machine.is_open()), (halted, true), "answers go on");
+    assert!(machine.session().version > before);
+    // It is told for other reasons, and by other owners.
+    machine.told(&disconnected(), NOW + 2).unwrap();
+    assert_eq!((campaigns(&machine), shown(&machine)), (halted, (SessionStatus::Reconnecting, "away")));
+    let mut machine = Machine::resume(&key(), Some(machine.session().clone()), true, LIMITS, NOW + 3);
+    machine.told(&connected(""), NOW + 4).unwrap();
+    assert_eq!((campaigns(&machine), machine.next_tick_ms()), (halted, Some(halted.2)));
+    // Refused again, the pause begins anew.
+    machine.campaigns_refused("template paused (132015)", CAMPAIGN_PAUSE, NOW + 60_000);
+    let again = ("template paused (132015)", NOW + 60_000, NOW + 60_000 + CAMPAIGN_PAUSE);
+    machine.tick(again.2 - 1);
+    assert_eq!(campaigns(&machine), again);
+    let before = machine.session().version;
+    machine.tick(again.2);
+    assert_eq!((campaigns(&machine), machine.next_tick_ms()), (("", 0, 0), None));
+    assert_eq!(shown(&machine), (SessionStatus::Connected, ""));
+    assert!(machine.session().version > before, "it is told");
+}
+
+#[test]
+fn a_refused_campaign_is_no_news_of_how_long_a_session_has_stood() {
+    let mut machine = cloud();
+    machine.told(&logged_out("access token refused (190)"), NOW).unwrap();
+    let first = machine.next_tick_ms().unwrap() - NOW;
+    machine.told(&connected(""), NOW).unwrap();
+    let later = NOW + STEADY_MS;
+    machine.campaigns_refused("spam limit (131048)", CAMPAIGN_PAUSE, later - 1);
+    machine.halted("access token refused (190)", later);
+    assert_eq!(machine.next_tick_ms(), Some(later + first), "the first failure after an hour");
+}
+
 #[test]
 fn what_a_connector_says_wrong_is_named_and_changes_nothing() {
     let mut machine = linked(SessionStatus::Starting);
@@ -228,7 +275,7 @@ fn what_a_connector_says_wrong_is_named_and_changes_nothing() {
 
 proptest! {
     #[test]
-    fn versions_grow_and_nothing_hangs(steps in prop::collection::vec((0..8_u8, 0..200_000_i64), 0..60), is_cloud: bool) {
+    fn versions_grow_and_nothing_hangs(steps in prop::collection::vec((0..9_u8, 0..200_000_i64), 0..60), is_cloud: bool) {
         let mut machine = Machine::resume(&key(), None, is_cloud, LIMITS, NOW);
         let (mut now_ms, mut before) = (NOW, machine.session().clone());
         for (step, pause_ms) in steps {
@@ -241,6 +288,7 @@ proptest! {
                 4 => drop(machine.told(&qr(&pause_ms.to_string(), 0), now_ms)),
                 5 => drop(machine.told(&connected("5491100000001"), now_ms)),
                 6 => drop(machine.told(&disconnected(), now_ms)),
+                7 => machine.campaigns_refused("refused", CAMPAIGN_PAUSE, now_ms),
                 _ => machine.tick(now_ms),
             }
             let after = machine.session();

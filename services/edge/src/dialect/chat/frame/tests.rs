@@ -251,7 +251,7 @@ fn ben_10_11_12_what_a_connection_begins_with() {
             "agent": { "id": "a1", "user_id": "u9", "name": "Agente", "status": "ACTIVE" },
         })
     );
-    let greeting = Greeting { epoch: "18a".to_owned(), seq: 7, recovered: true, fresh: false };
+    let greeting = Greeting { epoch: "18a".to_owned(), seq: 7, recovered: true, fresh: false, told: None };
     let chats: Value =
         serde_json::from_str(&active_chats([chat_that_is(ChatStatus::Assigned)].iter(), &greeting, "s.1"))
             .unwrap();

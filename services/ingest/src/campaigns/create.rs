@@ -1,0 +1,192 @@
+//! `POST /api/campaigns`: a campaign is made of what arrives, and of what was found in it.
+
+use std::{
+    sync::{Arc, atomic::AtomicUsize},
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Json,
+    body::BodyDataStream,
+    extract::{Query, Request, State, rejection::QueryRejection},
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+};
+use bytes::BytesMut;
+use chasqui_directory::Scope;
+use chasqui_kit::{Code, TraceContext, clock};
+use futures::StreamExt;
+use serde::Deserialize;
+use serde_json::json;
+use utoipa::IntoParams;
+
+use super::{
+    Campaigns, count,
+    creation::{Created, Order},
+    definition::Definition,
+    form, list,
+    shown::{campaign as shown, report as report_shown},
+};
+use crate::{
+    fields::FieldError,
+    idempotency,
+    listeners::rest::read_query,
+    machine::{MachineError, answer},
+    openapi::{CampaignBody, CampaignForm, CampaignMade, CampaignRefused, MachineRefusals},
+    refusal::refuse_with,
+    request_body::{self, BodyError},
+};
+
+/// The largest body of JSON, bytes.
+const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// How long a request may take: the largest file at some 75 kB a second.
+const UPLOAD_WAIT: Duration = Duration::from_mins(15);
+
+/// What may stand in the query.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Asked {
+    /// Everything is read and checked, and nothing kept.
+    dry_run: bool,
+}
+
+/// Makes a campaign
+///
+/// Recipients stand in the body, or in a file beside it: CSV in UTF-8 with a line that names its columns, separated by
+/// commas, semicolons or tabs. `{{column}}` in any text of the message is the recipient's. Unless `start` says otherwise
+/// it is a draft: look at the report, then start it.
+#[utoipa::path(
+    post, operation_id = "create_campaign", path = "/api/campaigns", tag = "campaigns", security(("key" = []), ("bearer" = [])),
+    params(
+        Asked,
+        ("Idempotency-Key" = Option<String>, Header, description = "The same campaign is made once; 1 to 255 characters"),
+    ),
+    request_body(content((CampaignBody = "application/json"), (CampaignForm = "multipart/form-data"))),
+    responses(
+        (status = 201, description = "Made, with what was found", body = CampaignMade),
+        (status = 200, description = "It was made by an earlier request with this key; or it was a dry run, and so it would be", body = CampaignMade),
+        (status = 400, description = "A field is wrong, and it says which; or nobody is left to write to, and the report says why", body = CampaignRefused),
+        MachineRefusals,
+    )
+)]
+pub(crate) async fn receive(
+    State(campaigns): State<Arc<Campaigns>>,
+    asked: Result<Query<Asked>, QueryRejection>,
+    request: Request,
+) -> Response {
+    answer(async {
+        let trace = TraceContext::of_http(request.headers());
+        let caller = campaigns.machines.caller(request.headers(), &[Scope::Send]).await?;
+        let id = idempotency::id(request.headers(), &["campaigns", caller.tenant.as_str()])?;
+        let dry_run = read_query(asked)?.dry_run;
+        let _place = campaigns.place()?;
+        let began = Instant::now();
+        let order = Order { campaigns: &campaigns, caller, trace, id, dry_run };
+        let outcome = make(&order, request).await;
+        metrics::histogram!("chasqui_ingest_campaign_upload_seconds").record(began.elapsed());
+        if outcome.is_err() {
+            count("refused");
+        }
+        Ok(told(outcome?))
+    })
+    .await
+}
+
+async fn make(order: &Order<'_>, request: Request) -> Result<Created, MachineError> {
+    let (parts, body) = request.into_parts();
+    let content_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let content_type = content_type.unwrap_or_default();
+    let boundary = multer::parse_boundary(content_type);
+    let mut body = body.into_data_stream();
+    let reading = async {
+        match boundary {
+            Ok(boundary) => form::read(order, &mut body, boundary).await,
+            Err(_) if content_type.starts_with("multipart/") => {
+                Err(FieldError::new("Content-Type", "must be multipart/form-data with a boundary").into())
+            }
+            Err(_) => read(order, &mut body).await,
+        }
+    };
+    let outcome = tokio::time::timeout(UPLOAD_WAIT, reading).await;
+    let outcome = outcome.unwrap_or(Err(BodyError::Incomplete.into()));
+    if outcome.is_err() {
+        request_body::discard(&mut body, form::SILENCE_MAX).await;
+    }
+    outcome
+}
+
+/// Makes the campaign that a body of JSON describes.
+async fn read(order: &Order<'_>, body: &mut BodyDataStream) -> Result<Created, MachineError> {
+    let pieces =
+        request_body::pieces(body, form::SILENCE_MAX, Arc::new(AtomicUsize::new(0)), BODY_BYTES_MAX + 1);
+    let mut pieces = std::pin::pin!(pieces);
+    let mut collected = BytesMut::new();
+    while let Some(piece) = pieces.next().await {
+        collected.extend_from_slice(&piece?);
+        if collected.len() > BODY_BYTES_MAX {
+            return Err(BodyError::TooLarge(BODY_BYTES_MAX).into());
+        }
+    }
+    let read = Definition::read_with_recipients(&collected, order.tenant(), clock::now_ms())?;
+    let (definition, Some(elements)) = read else {
+        return Err(FieldError::new("recipients", "is needed, or a form with a file").into());
+    };
+    let mut elements = elements.into_iter().zip(1..);
+    let mut creation = order.open(definition).await?;
+    creation.digest(&collected);
+    let taken = creation
+        .take(|criteria| {
+            Ok::<_, MachineError>(
+                elements.next().map(|(element, line)| list::recipient(line, element, criteria)),
+            )
+        })
+        .await;
+    creation.end(taken).await
+}
+
+fn told(created: Created) -> Response {
+    match created {
+        Created::Stored { campaign, report, is_new: true } => {
+            count("created");
+            super::count_rows(&report);
+            tracing::info!(
+                campaign = campaign.id,
+                tenant = campaign.tenant,
+                rows = report.rows,
+                accepted = report.accepted,
+                "a campaign was made"
+            );
+            made(StatusCode::CREATED, &campaign, &report, false)
+        }
+        Created::Stored { campaign, report, is_new: false } => {
+            count("repeated");
+            made(StatusCode::OK, &campaign, &report, false)
+        }
+        Created::Tried { campaign, report } => {
+            count("dry_run");
+            made(StatusCode::OK, &campaign, &report, true)
+        }
+        Created::Nobody(report) => {
+            count("nobody");
+            super::count_rows(&report);
+            let error = "recipients: nobody is left to write to; report says why";
+            refuse_with(
+                Code::InvalidInput,
+                json!({ "success": false, "error": error, "report": report_shown(&report) }),
+            )
+        }
+    }
+}
+
+fn made(
+    status: StatusCode,
+    campaign: &chasqui_proto::v1::Campaign,
+    report: &chasqui_proto::v1::CampaignReport,
+    dry_run: bool,
+) -> Response {
+    let body = json!({
+        "success": true, "dry_run": dry_run, "campaign": shown(campaign), "report": report_shown(report),
+    });
+    (status, Json(body)).into_response()
+}
