@@ -43,23 +43,27 @@ struct Standing {
 }
 
 impl Campaigns {
-    /// Takes a state; says whether it is news.
-    pub(crate) fn take(&mut self, event: &Arc<Event>) -> bool {
-        let (Fact::Bulk(progress), Some(mark)) = (&event.fact, &event.mark) else { return false };
+    /// Takes a state: what those are shown who are here.
+    pub(crate) fn take(&mut self, event: &Arc<Event>) -> Option<Arc<Event>> {
+        let (Fact::Bulk(progress), Some(mark)) = (&event.fact, &event.mark) else { return None };
         self.head = self.head.max(mark.seq);
         let known = self.newest.get(progress.campaign.as_str());
         if mark.seq <= known.map_or(self.forgotten, |known| known.seq) {
-            return false;
+            return None;
         }
         let end = match phase_of(progress) {
             Phase::UnderWay => None,
             Phase::Ended => Some(end_of(progress, mark.seq, known)),
-            Phase::NotBegun => return false,
+            Phase::NotBegun => return None,
         };
-        let standing = Standing { event: without_what_came_after(event, progress, mark), seq: mark.seq, end };
+        // A word after the end is none that anybody is shown, unless the end itself went past.
+        let told = known.map_or(self.forgotten, |known| known.end.unwrap_or_default());
+        let is_news = !progress.after_end || end.is_some_and(|end| end > told);
+        let event = without_what_came_after(event, progress, mark);
+        let standing = Standing { event: event.clone(), seq: mark.seq, end };
         self.newest.insert(progress.campaign.as_str().into(), standing);
         self.forget_the_oldest(end.is_some());
-        true
+        is_news.then_some(event)
     }
 
     /// What somebody is shown who was told everything up to `told`, and `None` what somebody is shown who was told
@@ -135,7 +139,7 @@ fn end_of(progress: &BulkProgress, seq: u64, known: Option<&Standing>) -> u64 {
     told.or_else(|| known.and_then(|known| known.end)).unwrap_or(seq)
 }
 
-/// A word after the end is nothing that anybody is shown; who has missed the end is shown it with what is known now.
+/// Who has missed the end is shown it with what is known now.
 fn without_what_came_after(event: &Arc<Event>, progress: &BulkProgress, mark: &Mark) -> Arc<Event> {
     if !progress.after_end {
         return event.clone();

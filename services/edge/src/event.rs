@@ -68,16 +68,16 @@ pub(crate) enum Audience<'a> {
 /// Where a campaign's state stands: what a client's cursor brings back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mark {
-    /// The life of the stream that the client's positions belong to; empty while no feed has one.
+    /// The life of the stream that the client's positions belong to; empty before a feed has one.
     pub(crate) life: Arc<str>,
     /// The position among the states.
     pub(crate) seq: u64,
 }
 
 impl Mark {
-    /// The epoch of a cursor that has been told it; `None` where nobody has a cursor yet.
-    pub(crate) fn epoch(&self) -> Option<String> {
-        (!self.life.is_empty()).then(|| cursor::epoch(&self.life, Some(self.seq)))
+    /// The epoch of a cursor that has been told it.
+    pub(crate) fn epoch(&self) -> String {
+        cursor::epoch(&self.life, Some(self.seq))
     }
 }
 

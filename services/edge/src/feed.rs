@@ -161,10 +161,14 @@ impl Feed {
     /// Takes the state of a campaign, and shows it unless it is known: it has no place in what happened, so nothing is
     /// waited for.
     pub(crate) fn tell(&self, event: &Arc<Event>) {
+        // It came before the feed began: then it is in what is read since.
+        if event.mark.as_ref().is_none_or(|mark| mark.life.is_empty()) {
+            return;
+        }
         let mut state = self.state();
         let State { campaigns, members, .. } = &mut *state;
-        if campaigns.as_mut().is_some_and(|campaigns| campaigns.take(event)) {
-            show(members, event);
+        if let Some(event) = campaigns.as_mut().and_then(|campaigns| campaigns.take(event)) {
+            show(members, &event);
         }
     }
 
@@ -234,7 +238,9 @@ impl Feed {
         // A client that leaves before it has seen the first of them must not be taken to have.
         let greeted = if news.is_empty() { state.campaigns_head().max(told) } else { told };
         let after = self.bring_up_to_date(&state, &**member, start, greeted)?;
-        news.iter().for_each(|event| member.deliver(event));
+        for event in &news {
+            member.deliver(event);
+        }
         let id = state.next_member;
         state.next_member += 1;
         if state.members.is_empty() {

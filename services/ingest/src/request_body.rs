@@ -114,4 +114,31 @@ mod tests {
         let sent = sent.load(Ordering::Relaxed);
         assert!((DISCARDED_BYTES_MAX..=DISCARDED_BYTES_MAX + 1024 * 1024).contains(&sent), "{sent}");
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_falls_silent_is_not_waited_for() {
+        let given = futures::stream::iter([Ok::<_, Infallible>(Bytes::from("12345"))]);
+        let silent = given.chain(futures::stream::pending());
+        let mut body = Body::from_stream(silent).into_data_stream();
+        let pieces = pieces(&mut body, Duration::from_secs(30), Arc::default(), 5);
+        let mut pieces = std::pin::pin!(pieces);
+        assert_eq!(pieces.next().await, Some(Ok(Bytes::from("12345"))));
+        assert_eq!(pieces.next().await, Some(Err(BodyError::Incomplete)));
+    }
+
+    #[tokio::test]
+    async fn what_nobody_can_pass_on_is_held_up_to_a_bound() {
+        let held = Arc::new(AtomicUsize::new(0));
+        let endless = futures::stream::repeat_with(|| Ok::<_, Infallible>(Bytes::from("12345")));
+        let mut body = Body::from_stream(endless).into_data_stream();
+        let pieces = pieces(&mut body, Duration::from_secs(30), held.clone(), 10);
+        let mut pieces = std::pin::pin!(pieces);
+        for _ in 0..2 {
+            assert!(pieces.next().await.is_some_and(|piece| piece.is_ok()));
+        }
+        held.store(0, Ordering::Relaxed);
+        assert!(pieces.next().await.is_some_and(|piece| piece.is_ok()), "it was passed on");
+        assert!(pieces.next().await.is_some_and(|piece| piece.is_ok()));
+        assert_eq!(pieces.next().await, Some(Err(BodyError::Incomplete)));
+    }
 }

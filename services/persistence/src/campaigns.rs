@@ -19,7 +19,7 @@ use crate::{
     queries::{one_more, tenant},
     store::{
         campaigns::{self as rows, Row, Turn},
-        recipients,
+        campaigns_counts, recipients,
     },
 };
 
@@ -259,7 +259,7 @@ pub(crate) async fn sweep(connection: &mut PgConnection, row: &Row) -> Result<Ch
 /// Adds what changed to the counts of a locked campaign.
 pub(crate) async fn count(connection: &mut PgConnection, id: Uuid, change: &Change) -> Result<(), Error> {
     if !change.is_nothing() {
-        rows::count(connection, &Changes::from([(id, change.clone())])).await?;
+        campaigns_counts::add(connection, &Changes::from([(id, change.clone())])).await?;
     }
     Ok(())
 }

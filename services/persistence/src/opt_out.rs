@@ -81,18 +81,24 @@ impl Keywords {
     }
 
     /// What a contact says by a message: that it wants no campaigns (`true`), or wants them again. Where it says both,
-    /// the first.
+    /// the first. What a button is called inside (`start`) is the tenant's word, and brings nobody back.
     fn said(&self, message: &v1::Message) -> Option<bool> {
-        let folded: Vec<String> =
-            texts(message).filter(|text| text.len() <= TEXT_BYTES_MAX).map(fold).collect();
-        let is_one = |keywords: &HashSet<String>| folded.iter().any(|text| keywords.contains(text));
-        if is_one(&self.opt_out) { Some(true) } else { is_one(&self.opt_in).then_some(false) }
+        let folded = |text: &str| (text.len() <= TEXT_BYTES_MAX).then(|| fold(text));
+        let (words, id) = texts(message);
+        let (words, id) = (words.and_then(folded), id.and_then(folded));
+        let is_one = |keywords: &HashSet<String>, said: &Option<String>| {
+            said.as_ref().is_some_and(|said| keywords.contains(said))
+        };
+        if is_one(&self.opt_out, &words) || is_one(&self.opt_out, &id) {
+            return Some(true);
+        }
+        is_one(&self.opt_in, &words).then_some(false)
     }
 }
 
 /// What may be a keyword: what a contact wrote over WhatsApp, where campaigns go, and what it chose. A caption is about a
-/// picture, and the name of a place or of a shared contact is nobody's wish.
-fn texts(message: &v1::Message) -> impl Iterator<Item = &str> {
+/// picture, and the name of a place or of a shared contact is nobody's wish. Its words, and the id of what it chose.
+fn texts(message: &v1::Message) -> (Option<&str>, Option<&str>) {
     let channel = message.channel.as_ref().map_or(ChannelKind::Unspecified, v1::Channel::kind);
     let is_whatsapp = matches!(channel, ChannelKind::WhatsappCloud | ChannelKind::WhatsappLinked);
     let is_heard = is_whatsapp && message.direction() == Direction::In;
@@ -101,8 +107,7 @@ fn texts(message: &v1::Message) -> impl Iterator<Item = &str> {
     let is_choice = matches!(message.r#type(), MessageType::Interactive | MessageType::Button);
     let written = Some(message.text.as_str()).filter(|_| is_heard && is_text);
     let choice = message.choice.as_ref().filter(|_| is_heard && is_choice);
-    let chosen = choice.into_iter().flat_map(|choice| [choice.title.as_str(), choice.id.as_str()]);
-    written.into_iter().chain(chosen)
+    (written.or(choice.map(|choice| choice.title.as_str())), choice.map(|choice| choice.id.as_str()))
 }
 
 /// A text as it is compared: small letters and digits without accents, words with one blank between them.
@@ -187,7 +192,12 @@ mod tests {
             let said = |id, title| keywords().said(&chosen(kind, id, title));
             assert_eq!(said("choice-7", "Dar de baja"), Some(true));
             assert_eq!(said("STOP", "No, gracias"), Some(true));
-            assert_eq!(said("alta", "Sí"), Some(false));
+            assert_eq!(said("choice-7", "Alta"), Some(false));
+            assert_eq!(
+                said("start", "Empezar"),
+                None,
+                "the tenant's own word for a button brings nobody back"
+            );
             assert_eq!(said("start", "Baja"), Some(true), "who says both leaves");
             assert_eq!(said("choice-7", "Más tarde"), None);
         }

@@ -3,6 +3,7 @@
 pub(crate) mod aliases;
 pub(crate) mod appointments;
 pub(crate) mod campaigns;
+pub(crate) mod campaigns_counts;
 pub(crate) mod chats;
 pub(crate) mod conversations;
 pub(crate) mod counters;

@@ -35,7 +35,11 @@ pub(super) fn bar(progress: &BulkProgress, full: bool, now_ms: i64, width: usize
 /// For a file or another program: everything, without a bar.
 pub(super) fn plain(progress: &BulkProgress, full: bool, now_ms: i64) -> String {
     let name = short(&progress.name, NAME_LENGTH_MAX);
-    let head = vec![progress.campaign.clone(), name, progress.status().name().to_owned()];
+    let mut head = vec![progress.campaign.clone(), name];
+    // Any other status is said behind the share.
+    if progress.status() == CampaignStatus::Running {
+        head.push(progress.status().name().to_owned());
+    }
     [head, parts(progress, full, now_ms)].concat().join(GAP)
 }
 
@@ -202,7 +206,7 @@ mod tests {
             total: 3,
             ..BulkProgress::default()
         };
-        assert_eq!(plain(&draft, false, NOW_MS), "  A campaign with a l…  draft  0%  0/3  draft  0 sent");
+        assert_eq!(plain(&draft, false, NOW_MS), "  A campaign with a l…  0%  0/3  draft  0 sent");
     }
 
     #[test]

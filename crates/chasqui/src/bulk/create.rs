@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use super::{arguments::Create, shown::PROBLEM_COLUMNS};
 use crate::{output, table};
 
+const KEY_HEADER: &str = "x-api-key";
 /// How long connecting may take.
 const CONNECT_WAIT: Duration = Duration::from_secs(10);
 /// How long the largest file may take, checked row by row.
@@ -58,25 +59,27 @@ pub(super) async fn create(
     let message = create.message.as_deref().map(read_message).transpose()?;
     let definition = definition(create, message);
     let shown = create.file.display();
+    ensure!(!create.file.is_dir(), "{shown} is a directory");
     let file = Part::file(&create.file).await.with_context(|| format!("{shown} cannot be read"))?;
     // In this order: the file is checked against the campaign while it comes in.
     let form = Form::new().text("campaign", definition.to_string()).part("file", file.mime_str("text/csv")?);
     let client = Client::builder().connect_timeout(CONNECT_WAIT).timeout(ANSWER_WAIT).build()?;
     let url = format!("{}/api/campaigns", ingest.trim_end_matches('/'));
-    let mut request = client.post(&url).header("x-api-key", key.expose_secret()).multipart(form);
+    ask(&client, &url, key).await?;
+    let mut request = client.post(&url).header(KEY_HEADER, key.expose_secret()).multipart(form);
     if let Some(key) = &create.idempotency_key {
         request = request.header("idempotency-key", key);
     }
     let response = request.send().await.with_context(|| format!("{url} did not answer"))?;
     let status = response.status();
     let body = read(response).await?;
-    if json && status.is_success() {
-        output::line(serde_json::from_slice::<Value>(&body).context("the answer is no JSON")?)?;
-        return Ok(());
-    }
-    let answer: Answer =
+    let answer: Value =
         serde_json::from_slice(&body).with_context(|| format!("{url} answered {status} without a reason"))?;
-    if let Some(report) = &answer.report {
+    if json {
+        output::line(&answer)?;
+    }
+    let answer: Answer = serde_json::from_value(answer).context("the answer is none of an ingest")?;
+    if let Some(report) = answer.report.as_ref().filter(|_| !json) {
         for line in report.lines() {
             output::line(line)?;
         }
@@ -84,10 +87,25 @@ pub(super) async fn create(
     if !status.is_success() {
         bail!("{status}: {}", answer.error.as_deref().unwrap_or("the campaign was refused"));
     }
-    for line in next(&answer.campaign, create, status) {
-        output::line(line)?;
+    if !json {
+        for line in next(&answer.campaign, create, status) {
+            output::line(line)?;
+        }
     }
     Ok(())
+}
+
+/// Whether the key opens the door is asked before the file is sent: who is refused in the middle of it may not hear why.
+async fn ask(client: &Client, url: &str, key: &SecretString) -> anyhow::Result<()> {
+    let request = client.get(format!("{url}?limit=1")).header(KEY_HEADER, key.expose_secret());
+    let response = request.send().await.with_context(|| format!("{url} did not answer"))?;
+    let status = response.status();
+    if status.is_success() {
+        return Ok(());
+    }
+    let answer: Option<Answer> = serde_json::from_slice(&read(response).await?).ok();
+    let reason = answer.and_then(|answer| answer.error);
+    bail!("{status}: {}", reason.as_deref().unwrap_or("the ingest cannot be asked"))
 }
 
 /// A message as the Cloud API takes it.

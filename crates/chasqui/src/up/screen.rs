@@ -95,6 +95,10 @@ Try, in another terminal:
      1, 1, some words, sí
      curl -s -X PATCH http://127.0.0.1:{front}/api/conversations/{PHONE} -H 'authorization: Bearer {token}' -H 'content-type: application/json' -d '{{"ai_active":true}}'
      curl -s {simulator}/phones/{PHONE}/messages -H 'content-type: application/json' -d '{{"text":"cita"}}'
+
+  6. A list of contacts gets a template, and here is how far it is
+     printf 'telefono,nombre\n{PHONE},Contacto\n5491100000002,Otro\n' | curl -s http://127.0.0.1:{front}/api/campaigns -H 'x-api-key: {key}' -F 'campaign={{"name":"prueba","message":{{"type":"template","template":{{"name":"saludo","language":{{"code":"es"}}}}}},"template_variables":["nombre"],"start":true}}' -F 'file=@-;filename=contactos.csv'
+     {to_nats}{binary} bulk list
 {open}"#,
         edges = edges.join("  "),
         nats_from = started(nats_is_ours),

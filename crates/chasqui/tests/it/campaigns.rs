@@ -91,7 +91,7 @@ impl World {
         let problems = vec![problem];
         let report =
             CampaignReport { rows: 4, accepted: 3, invalid: 1, problems, ..CampaignReport::default() };
-        let digest = vec![7].into();
+        let digest = vec![7];
         let seal =
             SealCampaign { tenant, id, upload, digest, report: Some(report), ..SealCampaign::default() };
         self.bus.ask(service::CAMPAIGNS_SEAL, &seal, TraceContext::root()).await.expect("it is taken")
@@ -199,7 +199,7 @@ async fn a_campaign_is_followed_from_where_it_stands_to_its_end() {
     // Nothing was ever told of a draft: it is known from its rows.
     let mut draft = world.watch(&[id]);
     let line = draft.line(SOON, "the draft is shown").await;
-    assert_eq!(line, format!("{id}  Octubre  draft  0%  0/3  draft  0 sent"));
+    assert_eq!(line, format!("{id}  Octubre  0%  0/3  draft  0 sent"));
     draft.interrupt();
     assert_eq!(draft.ended(SOON).await.code(), Some(1));
     assert!(draft.errors().contains("nothing was stopped"), "{}", draft.errors());
@@ -295,6 +295,13 @@ async fn a_file_makes_a_campaign_that_is_looked_at_before_it_starts() {
     let (_, told, errors) = tool(&options, "key-of-the-test").await;
     assert!(told.contains(&format!("campaign {id} was there already; it is draft")), "{told}{errors}");
 
+    let (code, told, errors) = tool(&["--text", "{{monto}}", "--json"], "key-of-the-test").await;
+    let answer: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(
+        (code, answer["error"].as_str().is_some_and(|error| errors.contains(error))),
+        (1, true),
+        "{told}"
+    );
     for (arguments, key, expected) in [
         (&["--text", "Hola {{monto}}"][..], "key-of-the-test", "monto"),
         (&text, "another key", "401 Unauthorized: "),
@@ -314,6 +321,13 @@ async fn a_file_makes_a_campaign_that_is_looked_at_before_it_starts() {
             "{arguments:?}: {errors}"
         );
     }
+    // More than fits into what the system holds between the two: the refusal must be heard all the same.
+    let long = directory.path().join("long.csv");
+    std::fs::write(&long, format!("telefono\n{}", "5491100000001\n".repeat(400_000))).unwrap();
+    let variables = [("PORT", port.as_str()), ("WHATSAPP_API_KEY", "another key")];
+    let arguments = ["bulk", "create", long.to_str().unwrap(), "--text", "x"];
+    let (code, _, errors) = output(&arguments, &variables).await;
+    assert_eq!((code, errors.as_str()), (1, "401 Unauthorized: Unauthorized\n"));
     stop.cancel();
     whatsapp.stopped().await;
 }

@@ -16,9 +16,15 @@ use crate::world::{ID, SOON, World, kept, plan, tenant};
 
 /// What stands in the stream for whoever comes later.
 async fn stands(world: &World) -> Result<BulkProgress> {
+    Ok(stands_at(world).await?.0)
+}
+
+/// The same, and where.
+async fn stands_at(world: &World) -> Result<(BulkProgress, u64)> {
     let subject = bulk_progress(&tenant(), &NodeToken::new(ID));
     let stream = world.bus.jetstream().get_stream(STATE.name).await?;
-    Ok(BulkProgress::decode(stream.get_last_raw_message_by_subject(subject.as_str()).await?.payload)?)
+    let found = stream.get_last_raw_message_by_subject(subject.as_str()).await?;
+    Ok((BulkProgress::decode(found.payload)?, found.sequence))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,12 +78,18 @@ async fn a_campaign_that_rests_is_let_go_and_what_changes_later_is_told_all_the_
     world.runs(3);
     world.is(CampaignStatus::Completed).await;
     wait_for(SOON, "nobody runs it", async || matches!(world.runner().await, Ok(None)).then_some(())).await;
+    let (end, end_seq) = stands_at(&world).await?;
+    assert_eq!((end.after_end, end.end_seq), (false, 0));
     let words = world.told().len();
     world.office.look(ID, |kept| kept.raise(2, RecipientState::Delivered, None));
     let told = world.hears("it was delivered", |told| told.delivered == 1).await;
-    assert!(told.progress.after_end);
+    assert_eq!((told.progress.after_end, told.progress.end_seq), (true, end_seq));
     world.is(CampaignStatus::Completed).await;
     assert_eq!(world.told().len(), words + 1);
+    // Whoever tells the next word has read the one before.
+    world.office.look(ID, |kept| kept.raise(2, RecipientState::Read, None));
+    let told = world.hears("it was read", |told| told.read == 1).await;
+    assert_eq!((told.progress.after_end, told.progress.end_seq), (true, end_seq));
     Ok(())
 }
 

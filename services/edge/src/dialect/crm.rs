@@ -69,7 +69,7 @@ pub(crate) fn encode(event: &Event) -> Option<String> {
         Fact::Session(session) => frame(topic, json!({ "whatsappState": WhatsappView::new(session) }), None),
         Fact::Bot(bot) => frame(topic, json!({ "botStatus": BotView::new(bot) }), None),
         Fact::Bulk(progress) => {
-            let epoch = event.mark.as_deref().and_then(Mark::epoch);
+            let epoch = event.mark.as_deref().map(Mark::epoch);
             written(&Frame { r#type: topic, data: state::bulk(progress)?, seq: None, epoch })
         }
         Fact::Appointment(appointment) => {

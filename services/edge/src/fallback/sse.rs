@@ -30,7 +30,7 @@ use crate::{
     close::CloseCode,
     dialect::crm,
     error::Error,
-    event::{Event, Mark},
+    event::Event,
     feed::{Greeting, Member, Membership},
     hub::{Cursor, Wish},
     outbox::{Delivery, Frame, Outbox},
@@ -165,7 +165,7 @@ impl Screen {
         if let Some(seq) = event.seq {
             return self.moved(|cursor| cursor.seq = seq);
         }
-        let epoch = event.mark.as_deref().and_then(Mark::epoch)?;
+        let epoch = event.mark.as_deref()?.epoch();
         self.moved(|cursor| cursor.epoch = epoch)
     }
 }

@@ -211,8 +211,11 @@ async fn crm_12_who_chose_other_types_is_told_of_no_campaign() {
 async fn crm_20_whoever_connects_while_a_campaign_runs_sees_it_go_forward_to_its_one_end() {
     const VERSIONS: u64 = 150;
     let world = World::start().await;
-    let nodes =
-        [Node::start(&world, "one", &[]).await, Node::start(&world, "two", &[("linger_ms", "1")]).await];
+    let everybody = ("user_connections_max", "0");
+    let nodes = [
+        Node::start(&world, "one", &[everybody]).await,
+        Node::start(&world, "two", &[everybody, ("linger_ms", "1")]).await,
+    ];
     let (said, heard) = watch::channel(0);
     let running = async {
         for version in 1..=VERSIONS {

@@ -49,7 +49,7 @@ impl Columns {
         let mentioned = criteria.names().map(|name| position(name).ok_or_else(|| missing("message", name)));
         let mentioned = mentioned.collect::<Result<_, _>>()?;
         let name = names.iter().position(|name| NAME_COLUMNS.contains(&name.to_lowercase().as_str()));
-        Ok(Self { phone, name, mentioned, names })
+        Ok(Self { names, phone, name, mentioned })
     }
 
     /// The recipient that a row is, or why it is none.
@@ -120,8 +120,8 @@ fn found(names: &[String]) -> Result<usize, FieldError> {
 }
 
 fn listed(names: &[String]) -> String {
-    let named: Vec<&str> = names.iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
-    format!("its columns are {}", named.join(", "))
+    let told: Vec<&str> = names.iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
+    format!("its columns are {}", told.join(", "))
 }
 
 #[cfg(test)]

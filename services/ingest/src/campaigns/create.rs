@@ -15,17 +15,17 @@ use axum::{
 use bytes::BytesMut;
 use chasqui_directory::Scope;
 use chasqui_kit::{Code, TraceContext, clock};
+use chasqui_proto::v1::{Campaign, CampaignReport};
 use futures::StreamExt;
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::IntoParams;
 
 use super::{
-    Campaigns, count,
+    Campaigns, count, count_rows,
     creation::{Created, Order},
     definition::Definition,
-    form, list,
-    shown::{campaign as shown, report as report_shown},
+    form, list, shown,
 };
 use crate::{
     fields::FieldError,
@@ -83,7 +83,7 @@ pub(crate) async fn receive(
         let _place = campaigns.place()?;
         let began = Instant::now();
         let order = Order { campaigns: &campaigns, caller, trace, id, dry_run };
-        let outcome = make(&order, request).await;
+        let outcome = Box::pin(make(&order, request)).await;
         metrics::histogram!("chasqui_ingest_campaign_upload_seconds").record(began.elapsed());
         if outcome.is_err() {
             count("refused");
@@ -149,7 +149,7 @@ fn told(created: Created) -> Response {
     match created {
         Created::Stored { campaign, report, is_new: true } => {
             count("created");
-            super::count_rows(&report);
+            count_rows(&report);
             tracing::info!(
                 campaign = campaign.id,
                 tenant = campaign.tenant,
@@ -169,24 +169,19 @@ fn told(created: Created) -> Response {
         }
         Created::Nobody(report) => {
             count("nobody");
-            super::count_rows(&report);
+            count_rows(&report);
             let error = "recipients: nobody is left to write to; report says why";
             refuse_with(
                 Code::InvalidInput,
-                json!({ "success": false, "error": error, "report": report_shown(&report) }),
+                json!({ "success": false, "error": error, "report": shown::report(&report) }),
             )
         }
     }
 }
 
-fn made(
-    status: StatusCode,
-    campaign: &chasqui_proto::v1::Campaign,
-    report: &chasqui_proto::v1::CampaignReport,
-    dry_run: bool,
-) -> Response {
+fn made(status: StatusCode, campaign: &Campaign, report: &CampaignReport, dry_run: bool) -> Response {
     let body = json!({
-        "success": true, "dry_run": dry_run, "campaign": shown(campaign), "report": report_shown(report),
+        "success": true, "dry_run": dry_run, "campaign": shown::campaign(campaign), "report": shown::report(report),
     });
     (status, Json(body)).into_response()
 }

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// How long persistence may take to throw away what an upload brought.
-const SEAL_WAIT: Duration = Duration::from_secs(60);
+const SEAL_WAIT: Duration = Duration::from_mins(1);
 
 /// Who wants a campaign, and which.
 #[derive(Debug)]
@@ -87,15 +87,21 @@ impl Order<'_> {
         let id = if dry_run { Uuid::new_v4() } else { self.id };
         let upload = Upload {
             tenant: self.tenant().to_string(),
-            id: id.to_string(),
-            upload: Uuid::new_v4().to_string(),
+            campaign: id.to_string(),
+            id: Uuid::new_v4().to_string(),
         };
-        let Upload { tenant, id, upload: own } = upload.clone();
         let created_by = match &self.caller.by {
             Proof::Staff(id) | Proof::Key(id) => id.clone(),
             Proof::Configured | Proof::Nobody => String::new(),
         };
-        let question = CreateCampaign { tenant, id, name, plan: Some(plan), created_by, upload: own };
+        let question = CreateCampaign {
+            tenant: upload.tenant.clone(),
+            id: upload.campaign.clone(),
+            upload: upload.id.clone(),
+            name,
+            plan: Some(plan),
+            created_by,
+        };
         let subject = service::CAMPAIGNS_CREATE.subject;
         let opened: Campaign = machines.bus.ask_subject(subject, &question, trace, SEAL_WAIT).await?;
         let takes = opened.status() == CampaignStatus::Uploading;
@@ -116,9 +122,11 @@ impl Creation<'_> {
         N: FnMut(&Criteria) -> Result<Option<Result<Recipient, RowProblem>>, E>,
         MachineError: From<E>,
     {
-        let Some(intake) = &mut self.intake else { return Ok(()) };
+        // Of a request that is repeated rows are read as well: whatever is not taken out would be held.
         while let Some(row) = next(&self.criteria)? {
-            intake.take(row).await?;
+            if let Some(intake) = &mut self.intake {
+                intake.take(row).await?;
+            }
         }
         Ok(())
     }
@@ -155,25 +163,24 @@ impl Creation<'_> {
             return Ok(Created::Nobody(report));
         }
         let campaign = self.seal(report.clone(), self.dry_run).await?;
-        Ok(match self.dry_run {
-            true => Created::Tried { campaign, report },
-            false => Created::Stored { campaign, report, is_new: true },
-        })
+        if self.dry_run {
+            return Ok(Created::Tried { campaign, report });
+        }
+        Ok(Created::Stored { campaign, report, is_new: true })
     }
 
     /// What cannot be thrown away now persistence throws away later.
     async fn throw_away(&self) {
         if let Err(error) = self.seal(CampaignReport::default(), true).await {
-            tracing::warn!(%error, campaign = self.upload.id, "an upload could not be thrown away");
+            tracing::warn!(%error, campaign = self.upload.campaign, "an upload could not be thrown away");
         }
     }
 
     async fn seal(&self, report: CampaignReport, discard: bool) -> Result<Campaign, MachineError> {
-        let Upload { tenant, id, upload } = self.upload.clone();
+        let Upload { tenant, campaign: id, id: upload } = self.upload.clone();
         let digest = self.digest.clone().finalize().to_vec();
         let start = self.start;
-        let question =
-            SealCampaign { tenant, id, upload, digest: digest.into(), report: Some(report), start, discard };
+        let question = SealCampaign { tenant, id, upload, digest, report: Some(report), start, discard };
         let (machines, trace) = (&self.order.campaigns.machines, self.order.trace);
         Ok(machines.bus.ask_subject(service::CAMPAIGNS_SEAL.subject, &question, trace, SEAL_WAIT).await?)
     }

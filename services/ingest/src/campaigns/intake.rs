@@ -17,8 +17,8 @@ use crate::{fields::FieldError, machine::MachineError};
 const ROWS_MAX: u32 = 1_000_000;
 /// How many recipients go to persistence at once: what it takes in one request.
 const BATCH_ROWS_MAX: usize = 5_000;
-/// How many bytes of them: half of what brokers take in one message.
-const BATCH_BYTES_MAX: usize = 512 * 1024;
+/// How many bytes of them: what it takes in one request, 512 KiB, but for the names in front of them.
+const BATCH_BYTES_MAX: usize = 511 * 1024;
 /// What a recipient takes besides its own bytes: its tag and its length.
 const FRAME_BYTES_MAX: usize = 6;
 /// How long persistence may take to store a batch.
@@ -28,8 +28,8 @@ const APPEND_WAIT: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub(super) struct Upload {
     pub(super) tenant: String,
+    pub(super) campaign: String,
     pub(super) id: String,
-    pub(super) upload: String,
 }
 
 /// Takes what was read, in order.
@@ -90,7 +90,7 @@ impl Intake {
         self.settle().await?;
         let recipients = std::mem::take(&mut self.batch);
         self.batch_bytes = 0;
-        let Upload { tenant, id, upload } = self.upload.clone();
+        let Upload { tenant, campaign: id, id: upload } = self.upload.clone();
         let question = AppendRecipients { tenant, id, upload, recipients };
         let (bus, trace) = (self.bus.clone(), self.trace);
         let stored = async move {

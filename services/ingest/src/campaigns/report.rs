@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 
 use chasqui_proto::v1::{CampaignReport, RowProblem};
+use prost::Message;
 
 /// How many problems are told; the others are counted.
-pub(super) const PROBLEMS_MAX: usize = 1_000;
+const PROBLEMS_MAX: usize = 1_000;
+/// How many bytes they may have together: names of columns may be long, and they are kept with the campaign.
+const PROBLEMS_BYTES_MAX: usize = 256 * 1024;
 
 /// What is known so far. What persistence finds comes later than what is found here.
 #[derive(Debug, Default)]
@@ -16,6 +19,7 @@ pub(super) struct Report {
     opted_out: u32,
     /// By line: the first ones.
     problems: BTreeMap<u32, RowProblem>,
+    problems_bytes: usize,
 }
 
 /// A row that cannot be written to.
@@ -56,7 +60,7 @@ impl Report {
 
     /// Everything is known.
     pub(super) fn finish(self) -> CampaignReport {
-        let Self { rows, invalid, duplicates, opted_out, problems } = self;
+        let Self { rows, invalid, duplicates, opted_out, problems, .. } = self;
         CampaignReport {
             rows,
             accepted: rows.saturating_sub(invalid + duplicates + opted_out),
@@ -68,9 +72,11 @@ impl Report {
     }
 
     fn note(&mut self, problem: RowProblem) {
+        self.problems_bytes += problem.encoded_len();
         self.problems.insert(problem.line, problem);
-        if self.problems.len() > PROBLEMS_MAX {
-            self.problems.pop_last();
+        while self.problems.len() > PROBLEMS_MAX || self.problems_bytes > PROBLEMS_BYTES_MAX {
+            let Some((_, left_out)) = self.problems.pop_last() else { return };
+            self.problems_bytes -= left_out.encoded_len();
         }
     }
 }
@@ -94,6 +100,19 @@ mod tests {
         let lines: Vec<u32> = report.problems.iter().map(|problem| problem.line).collect();
         assert_eq!(lines, (1..=1_000).collect::<Vec<_>>());
         assert_eq!(report.problems[0].kind, "duplicate");
+    }
+
+    #[test]
+    fn long_names_of_columns_do_not_make_it_too_large_to_be_kept() {
+        let mut report = Report::default();
+        for line in 1..=1_000 {
+            report.row();
+            report.invalid(invalid(line, &"ñ".repeat(64), "x".repeat(1_000)));
+        }
+        let report = report.finish();
+        assert!((200..300).contains(&report.problems.len()), "{}", report.problems.len());
+        assert_eq!((report.invalid, report.problems[0].line), (1_000, 1));
+        assert!(report.encoded_len() < 270 * 1024);
     }
 
     #[test]

@@ -17,10 +17,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::IntoParams;
 
-use super::{
-    Campaigns, campaign_id, count, definition,
-    shown::{campaign as shown, report as report_shown},
-};
+use super::{Campaigns, campaign_id, count, definition, shown};
 use crate::{
     fields::{FieldError, Fields},
     listeners::rest::read_query,
@@ -74,7 +71,7 @@ pub(crate) async fn list(
         let question =
             ListCampaigns { tenant: caller.tenant.to_string(), status: status.into(), cursor, limit };
         let page = campaigns.bus().ask(service::CAMPAIGNS_LIST, &question, trace).await?;
-        let found: Vec<Value> = page.campaigns.iter().map(shown).collect();
+        let found: Vec<Value> = page.campaigns.iter().map(shown::campaign).collect();
         let next = Some(page.next).filter(|next| !next.is_empty());
         Ok(Json(json!({ "success": true, "campaigns": found, "next": next })).into_response())
     })
@@ -95,8 +92,9 @@ pub(crate) async fn show(
     answer(async {
         let (caller, trace) = campaigns.caller(&headers).await?;
         let campaign = campaigns.get(&caller.tenant, &id, trace).await?;
-        let report = campaign.report.as_ref().map(report_shown);
-        Ok(Json(json!({ "success": true, "campaign": shown(&campaign), "report": report })).into_response())
+        let report = campaign.report.as_ref().map(shown::report);
+        Ok(Json(json!({ "success": true, "campaign": shown::campaign(&campaign), "report": report }))
+            .into_response())
     })
     .await
 }
@@ -128,12 +126,11 @@ pub(crate) async fn change(
             FieldError::new("action", "must be start, pause, resume, cancel or retry")
         })?;
         let mut fields = Fields::read_optional(&machine::body(request).await?)?;
-        let at = if action == CampaignAction::Start { fields.text("scheduled_at")? } else { None };
-        let zone = if action == CampaignAction::Start { fields.text("time_zone")? } else { None };
+        let when = if action == CampaignAction::Start { When::read(&mut fields)? } else { None };
         fields.end()?;
-        let scheduled_at_ms = match at {
+        let scheduled_at_ms = match when {
             None => 0,
-            Some(at) => campaigns.schedule(&caller.tenant, &id, &at, zone, trace).await?,
+            Some(when) => campaigns.schedule(&caller.tenant, &id, when, trace).await?,
         };
         let question = ChangeCampaign {
             tenant: caller.tenant.to_string(),
@@ -149,9 +146,23 @@ pub(crate) async fn change(
             tenant = %caller.tenant, campaign = campaign.id, action = action.name(), status = campaign.status().name(),
             "a campaign was changed"
         );
-        Ok(Json(json!({ "success": true, "campaign": shown(&campaign) })).into_response())
+        Ok(Json(json!({ "success": true, "campaign": shown::campaign(&campaign) })).into_response())
     })
     .await
+}
+
+/// When a draft is to begin.
+#[derive(Debug)]
+struct When {
+    at: String,
+    zone: Option<String>,
+}
+
+impl When {
+    fn read(fields: &mut Fields) -> Result<Option<Self>, FieldError> {
+        let (at, zone) = (fields.text("scheduled_at")?, fields.text("time_zone")?);
+        Ok(at.map(|at| Self { at, zone }))
+    }
 }
 
 /// How many a page has.
@@ -181,14 +192,13 @@ impl Campaigns {
         &self,
         tenant: &Tenant,
         id: &str,
-        at: &str,
-        zone: Option<String>,
+        when: When,
         trace: TraceContext,
     ) -> Result<i64, MachineError> {
-        let zone = match zone {
+        let zone = match when.zone {
             Some(zone) => zone,
             None => self.get(tenant, id, trace).await?.plan.unwrap_or_default().time_zone,
         };
-        Ok(definition::schedule(at, &zone, clock::now_ms())?)
+        Ok(definition::schedule(&when.at, &zone, clock::now_ms())?)
     }
 }

@@ -1,14 +1,15 @@
 //! Campaigns and their recipients as JSON. Pure.
 
 use chasqui_proto::v1::{
-    Campaign, CampaignPlan, CampaignReport, Media, Message, MessageType, Recipient, RecipientCounts,
+    Campaign, CampaignPlan, CampaignReport, FailureCount, Media, Message, MessageType, ProviderError,
+    Recipient, RecipientCounts, RowProblem,
 };
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 /// A campaign, without what was found when its recipients were read.
 pub(super) fn campaign(campaign: &Campaign) -> Value {
-    let failure = |failure: &chasqui_proto::v1::FailureCount| json!({ "code": failure.code, "title": failure.title, "count": failure.count });
+    let failure = |failure: &FailureCount| json!({ "code": failure.code, "title": failure.title, "count": failure.count });
     json!({
         "id": campaign.id,
         "name": campaign.name,
@@ -27,7 +28,7 @@ pub(super) fn campaign(campaign: &Campaign) -> Value {
 
 /// What was found.
 pub(super) fn report(report: &CampaignReport) -> Value {
-    let problem = |problem: &chasqui_proto::v1::RowProblem| json!({ "line": problem.line, "kind": problem.kind, "field": problem.field, "problem": problem.problem });
+    let problem = |problem: &RowProblem| json!({ "line": problem.line, "kind": problem.kind, "field": problem.field, "problem": problem.problem });
     json!({
         "rows": report.rows,
         "accepted": report.accepted,
@@ -56,7 +57,7 @@ pub(super) fn recipient(recipient: &Recipient) -> Value {
 }
 
 /// Why a message failed, in the words that say most.
-pub(super) fn reason(error: &chasqui_proto::v1::ProviderError) -> &str {
+pub(super) fn reason(error: &ProviderError) -> &str {
     [&error.details, &error.message, &error.title]
         .into_iter()
         .find(|text| !text.is_empty())
@@ -162,21 +163,21 @@ mod tests {
     use super::*;
     use crate::outgoing::Outgoing;
 
-    fn check(message: Value) {
+    fn check(message: &Value) {
         let given = message.as_object().expect("an object");
         let read = Outgoing::read(given, &"acme".parse().unwrap()).unwrap();
-        assert_eq!(content(&read.fill(Message::default())), message);
+        assert_eq!(content(&read.fill(Message::default())), *message);
     }
 
     #[test]
     fn a_message_is_shown_as_it_was_handed_in() {
-        check(json!({ "type": "text", "text": { "body": "hola {{a}}" } }));
-        check(json!({ "type": "text", "text": { "body": "hola", "preview_url": true } }));
-        check(json!({ "type": "image", "image": { "link": "https://example.org/a.png", "caption": "a" } }));
-        check(json!({ "type": "audio", "audio": { "id": "7", "voice": true } }));
-        check(json!({ "type": "location", "location": {
+        check(&json!({ "type": "text", "text": { "body": "hola {{a}}" } }));
+        check(&json!({ "type": "text", "text": { "body": "hola", "preview_url": true } }));
+        check(&json!({ "type": "image", "image": { "link": "https://example.org/a.png", "caption": "a" } }));
+        check(&json!({ "type": "audio", "audio": { "id": "7", "voice": true } }));
+        check(&json!({ "type": "location", "location": {
             "latitude": 1.5, "longitude": -2.5, "name": "casa", "address": "aqui" } }));
-        check(json!({ "type": "template", "template": { "name": "promo", "language": { "code": "es" } } }));
+        check(&json!({ "type": "template", "template": { "name": "promo", "language": { "code": "es" } } }));
     }
 
     #[test]

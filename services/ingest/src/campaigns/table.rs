@@ -187,9 +187,8 @@ impl Lines {
     fn pass(&mut self, bytes: &[u8]) {
         for byte in bytes {
             match byte {
-                b'\r' => self.line += 1,
                 b'\n' if self.after_return => {}
-                b'\n' => self.line += 1,
+                b'\r' | b'\n' => self.line += 1,
                 _ => {
                     self.began.get_or_insert(self.line);
                 }

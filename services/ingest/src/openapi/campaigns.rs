@@ -28,8 +28,8 @@ pub(crate) struct CampaignBody {
     template_variables: Option<Vec<String>>,
     /// Sent instead where WhatsApp takes only a template: the Cloud API's `template`.
     fallback_template: Option<Object>,
-    /// At most as many as fit 8 MiB; beside a file none. A phone number alone is a recipient too.
-    recipients: Vec<CampaignRecipient>,
+    /// Needed, but left out beside a file. At most as many as fit 8 MiB; a phone number alone is a recipient too.
+    recipients: Option<Vec<CampaignRecipient>>,
     /// Through which session: a phone number id or the name of a linked device. Default: the tenant's usual one.
     session: Option<String>,
     /// It begins by itself. Default: where `scheduled_at` says when; else it is a draft.

@@ -26,13 +26,14 @@ pub(crate) enum MachineRefusals {
     /// The key or token is for something else.
     #[response(status = 403)]
     Forbidden(MachineRefusal),
-    /// There is no such listener.
+    /// There is no such listener or campaign.
     #[response(status = 404)]
     NotFound(MachineRefusal),
-    /// Something is in the way: the `Idempotency-Key` was used for another message, there are too many listeners.
+    /// Something is in the way: the `Idempotency-Key` was used for another message or campaign, there are too many listeners,
+    /// a campaign does not go from where it stands to where it is wanted.
     #[response(status = 409)]
     Conflict(MachineRefusal),
-    /// The body is larger than 64 KiB.
+    /// The body is larger than 64 KiB; of a campaign, than 8 MiB, and its file than 64 MiB.
     #[response(status = 413)]
     TooLarge(MachineRefusal),
     /// Too many requests; `Retry-After` says when to try again.

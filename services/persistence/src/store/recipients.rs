@@ -237,7 +237,7 @@ pub(crate) async fn next(
 ) -> sqlx::Result<Vec<Next>> {
     sqlx::query_as(recipient_query!(
         ", exists (select from opt_outs o where o.tenant = r.tenant and o.token = r.token) as opted_out",
-        "where r.campaign_id = $1 and r.state = 'pending' order by r.line limit $2 for no key update of r"
+        "where r.campaign_id = $1 and r.state = 'pending' order by r.line limit $2 for no key update of r skip locked"
     ))
     .bind(campaign)
     .bind(limit)
@@ -315,7 +315,7 @@ pub(crate) async fn cancel(connection: &mut PgConnection, campaign: Uuid, limit:
         "update campaign_recipients r set state = 'cancelled', updated_at = clock_timestamp()
          from (
             select line from campaign_recipients
-            where campaign_id = $1 and state = 'pending' order by line limit $2 for no key update
+            where campaign_id = $1 and state = 'pending' order by line limit $2 for no key update skip locked
          ) open
          where r.campaign_id = $1 and r.line = open.line",
     )
@@ -342,7 +342,7 @@ pub(crate) async fn retry(
             from campaign_recipients f
             where campaign_id = $1 and state = 'failed' and updated_at <= $2
               and not exists (select from opt_outs o where o.tenant = f.tenant and o.token = f.token)
-            order by line limit $3 for no key update of f
+            order by line limit $3 for no key update of f skip locked
          ) open
          where r.campaign_id = $1 and r.line = open.line
          returning open.code, open.title",

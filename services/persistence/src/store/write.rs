@@ -7,8 +7,8 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::{
-    aliases, aliases::FurtherAlias, campaigns, conversations, counters, messages, opt_outs, recipients_moved,
-    states, statuses,
+    aliases, aliases::FurtherAlias, campaigns_counts, conversations, counters, messages, opt_outs,
+    recipients_moved, states, statuses,
 };
 use crate::{
     campaign_recipient,
@@ -104,7 +104,7 @@ impl<'a> Batch<'a> {
         let states = states::of_ids(&mut *connection, &ids).await?;
         written.states = states.into_iter().map(|state| state.conversation).collect();
         if !rows.recipients.is_empty() {
-            campaigns::count(connection, &rows.recipients).await?;
+            campaigns_counts::add(connection, &rows.recipients).await?;
         }
         written.recipients = rows.recipients;
         if !rows.counters.0.is_empty() {

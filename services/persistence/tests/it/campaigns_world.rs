@@ -7,9 +7,8 @@ use chasqui_kit::request::RequestError;
 use chasqui_proto::{
     address, service,
     v1::{
-        self, AppendRecipients, Campaign, CampaignAction, CampaignPlan, CampaignReport,
-        CreateCampaign, MessageType, ProviderError, Recipient, RecipientState, SealCampaign, SenderType,
-        Status,
+        self, AppendRecipients, Campaign, CampaignAction, CampaignPlan, CampaignReport, CreateCampaign,
+        MessageType, ProviderError, Recipient, RecipientState, SealCampaign, SenderType, Status,
     },
 };
 use uuid::Uuid;
@@ -179,7 +178,7 @@ pub(crate) fn seal(created: &CreateCampaign) -> SealCampaign {
         tenant: created.tenant.clone(),
         id: created.id.clone(),
         upload: created.upload.clone(),
-        digest: vec![7; 32].into(),
+        digest: vec![7; 32],
         report: Some(CampaignReport { rows: 3, accepted: 2, duplicates: 1, ..CampaignReport::default() }),
         start: true,
         discard: false,

@@ -5,7 +5,7 @@ use chasqui_directory::NewKey;
 use chasqui_kit::clock;
 use chasqui_proto::v1::{CampaignStatus, ChannelKind, MessageType};
 use secrecy::ExposeSecret;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Office, greeting, with};
 use crate::{
@@ -155,5 +155,20 @@ async fn shc_24_only_who_may_send_may_send_to_many() -> Result<()> {
     {
         assert_eq!(world.get(path).send().await?.status(), 401, "{path}");
     }
+    office.close().await
+}
+
+#[tokio::test]
+async fn both_ways_to_hand_in_a_campaign_are_documented_with_an_example() -> Result<()> {
+    let office = Office::open().await?;
+    let openapi: Value = office.get("/docs/openapi.json").send().await?.json().await?;
+    let body = &openapi["paths"]["/api/campaigns"]["post"]["requestBody"]["content"];
+    for content_type in ["application/json", "multipart/form-data"] {
+        assert!(body[content_type]["schema"]["$ref"].is_string(), "{content_type}: {body}");
+    }
+    let example = &openapi["components"]["schemas"]["CampaignBody"]["example"];
+    let in_time = with(example.clone(), &json!({ "scheduled_at": null }));
+    let (code, told) = answer(office.create(&in_time).send().await?).await?;
+    assert_eq!((code, &told["report"]["accepted"]), (201, &json!(1)), "{told}");
     office.close().await
 }

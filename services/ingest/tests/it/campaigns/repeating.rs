@@ -21,6 +21,13 @@ async fn who_repeats_a_request_is_told_what_was_told_before() -> Result<()> {
     let (code, again) = upload(&office, "k1", &greeting(), FILE).await?;
     assert_eq!((code, &again), (200, &first));
     assert_eq!(office.store.batches.lock().expect("no panic").len(), batches, "nobody is added");
+    let (code, told) = upload(&office, "k1", &greeting(), "to,Nombre\n5491100000001,Ana\n").await?;
+    let error = "message: the file has no column nombre; its columns are to, Nombre";
+    assert_eq!(
+        (code, &told["error"]),
+        (400, &json!(error)),
+        "what is repeated is read as well, and not held"
+    );
     let (code, other) = upload(&office, "k2", &greeting(), FILE).await?;
     assert_eq!(code, 201);
     assert_ne!(other["campaign"]["id"], first["campaign"]["id"]);

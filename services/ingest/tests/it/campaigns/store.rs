@@ -139,15 +139,17 @@ impl Store {
         let append = move |question: AppendRecipients, _| {
             at_once.fetch_max(now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
             batches.lock().expect("no panic").push((question.recipients.len(), question.encoded_len()));
-            let appended = match is_away.load(Ordering::Relaxed) {
-                true => Err(Refusal::Away),
-                false => {
-                    append(&mut of.lock().expect("no panic"), &opted_out.lock().expect("no panic"), question)
-                }
+            let appended = if is_away.load(Ordering::Relaxed) {
+                Err(Refusal::Away)
+            } else {
+                append(&mut of.lock().expect("no panic"), &opted_out.lock().expect("no panic"), question)
             };
             let now = now.clone();
             async move {
-                tokio::task::yield_now().await;
+                // Long enough for another one to come, if there is any.
+                for _ in 0..100 {
+                    tokio::task::yield_now().await;
+                }
                 now.fetch_sub(1, Ordering::Relaxed);
                 appended
             }
@@ -226,7 +228,7 @@ fn seal(held: &mut BTreeMap<String, Kept>, question: SealCampaign) -> Result<Cam
     kept.campaign.counts = Some(RecipientCounts { total, pending: total, ..RecipientCounts::default() });
     kept.campaign.status = status.into();
     kept.campaign.report = question.report;
-    kept.digest = question.digest.to_vec();
+    kept.digest = question.digest;
     kept.start = question.start;
     let campaign = kept.campaign.clone();
     if question.discard {
