@@ -13,6 +13,8 @@ use crate::{cloud, sending};
 
 /// The longest a session may take to start, milliseconds: whoever waits for a QR gave up long before.
 const SESSION_TIMEOUT_MS_MAX: u64 = 30 * 60 * 1_000;
+/// The longest that campaigns are held back, milliseconds: what was handed over before would no more be worth sending.
+const CAMPAIGN_PAUSE_MS_MAX: u64 = 24 * 3_600_000;
 /// The most attempts to connect before a session has failed.
 const RETRIES_MAX: u32 = 100;
 /// The most digits of a phone number id.
@@ -49,6 +51,9 @@ pub struct Config {
     /// How many messages of one number may wait for WhatsApp's answer at once. One that answers in 300 ms needs 300 for
     /// 1,000 a second. Default 512.
     pub in_flight_max: usize,
+    /// How long campaigns of a number are held back after WhatsApp refused them (its spam limit, a paused template),
+    /// milliseconds, at most a day. Answers go on. Default 900,000.
+    pub campaign_pause_ms: u64,
     /// How long a linked session may take to start, to be scanned once it shows a QR, and to come back when its
     /// connection is lost, milliseconds. Default 180,000.
     pub session_timeout_ms: u64,
@@ -73,6 +78,7 @@ impl Default for Config {
             uncertain_wait_ms: 600_000,
             uncertain_resend: false,
             in_flight_max: 512,
+            campaign_pause_ms: 900_000,
             session_timeout_ms: 180_000,
             retries_max: 3,
             media: chasqui_media::Config::default(),
@@ -109,6 +115,7 @@ impl Section for Config {
         ] {
             problems.require(value > 0, setting, "must be at least 1");
         }
+        problems.between("whatsapp.campaign_pause_ms", self.campaign_pause_ms, 1..=CAMPAIGN_PAUSE_MS_MAX);
         problems.require(
             (1_000..=SESSION_TIMEOUT_MS_MAX).contains(&self.session_timeout_ms),
             "whatsapp.session_timeout_ms",
@@ -148,6 +155,7 @@ impl Config {
             uncertain_resend: self.uncertain_resend,
             in_flight_max: self.in_flight_max,
             send_wait: Duration::from_millis(self.send_wait_ms),
+            campaign_pause: Duration::from_millis(self.campaign_pause_ms),
             ..sending::Settings::default()
         }
     }
@@ -207,6 +215,7 @@ mod tests {
             send_wait_ms: 0,
             uncertain_wait_ms: 0,
             in_flight_max: 0,
+            campaign_pause_ms: 0,
             session_timeout_ms: 0,
             retries_max: 0,
             ..Config::default()
@@ -222,6 +231,7 @@ mod tests {
             "send_wait_ms",
             "uncertain_wait_ms",
             "in_flight_max",
+            "campaign_pause_ms",
             "session_timeout_ms (WHATSAPP_SESSION_TIMEOUT)",
             "retries_max (WHATSAPP_MAX_RETRIES)",
         ] {

@@ -35,7 +35,7 @@ fn campaign(id: &str, status: CampaignStatus, version: u64) -> BulkProgress {
     }
 }
 
-impl World {
+impl<B> World<B> {
     /// Stores how a campaign stands; its position among the states.
     async fn tells(&self, progress: &BulkProgress) -> u64 {
         let tenant: Tenant = progress.tenant.parse().unwrap();
@@ -296,6 +296,20 @@ async fn a_tenant_with_thousands_of_campaigns_has_its_newest_hundred_shown_and_s
     watcher.sees_progress("newest", 20).await;
     assert!(began.elapsed().as_secs() < 3, "{:?}", began.elapsed());
     watcher.sees_nothing().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_cluster_of_brokers_the_leader_s_word_counts() {
+    let world = World::start_cluster().await;
+    world.tells(&campaign("planned", CampaignStatus::Scheduled, 1)).await;
+    for version in 1..=5 {
+        world.tells(&campaign("a", CampaignStatus::Running, version)).await;
+        let node = Node::start(&world, &format!("node-{version}"), &[]).await;
+        let mut watcher = Watcher::on(&node).await;
+        watcher.sees_progress("planned", 1).await;
+        watcher.sees_progress("a", u32::try_from(version).unwrap()).await;
+        node.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
