@@ -36,6 +36,8 @@ secrets: ## Write the secrets compose wants into .env; those that are there stay
 
 compose-up: secrets ## Build the image and start the cluster of docker-compose.yml
 	$(COMPOSE) up --build --detach $(ARGS)
+	@# They read deploy/ again, and let nobody go. (`docker kill` would keep them from coming back after a crash.)
+	for name in proxy nats-1 nats-2 nats-3; do $(COMPOSE) exec -T $$name sh -c 'kill -HUP 1'; done
 
 compose-down: ## Stop the cluster; ARGS=--volumes also forgets its data
 	$(COMPOSE) down $(ARGS)

@@ -3,6 +3,11 @@
 use chasqui_kit::{Code, Coded};
 use jiff::{Timestamp, civil, tz::TimeZone};
 
+/// How far ahead a campaign can be scheduled, milliseconds: a later year is a slip of the pen.
+const AHEAD_MAX_MS: i64 = 366 * 86_400_000;
+/// How long ago the time may be that a campaign is scheduled for, milliseconds: a request that is repeated stays right.
+const PAST_MAX_MS: i64 = 3_600_000;
+
 /// What is no time, or no zone. The text goes on after the name of its field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TimeError {
@@ -15,6 +20,9 @@ pub enum TimeError {
     /// No calendar has it.
     #[error("must be a moment such as 2026-12-01T09:00:00-03:00, or 2026-12-01T09:00 in time_zone")]
     Moment,
+    /// Nobody means it.
+    #[error("must lie ahead, within a year")]
+    Range,
     /// Quiet hours that end when they begin.
     #[error("must not begin and end at the same time")]
     Empty,
@@ -57,6 +65,19 @@ pub fn moment(text: &str, zone: &TimeZone) -> Result<i64, TimeError> {
     Ok(moment.as_millisecond())
 }
 
+/// The moment a campaign is to begin, written as `moment` takes it.
+pub fn beginning(text: &str, zone: &TimeZone, now_ms: i64) -> Result<i64, TimeError> {
+    let at_ms = moment(text, zone)?;
+    let is_within = (now_ms - PAST_MAX_MS..=now_ms + AHEAD_MAX_MS).contains(&at_ms);
+    is_within.then_some(at_ms).ok_or(TimeError::Range)
+}
+
+/// A moment as programs and people read it: ISO 8601 with milliseconds; nothing where it never was.
+pub fn iso(at_ms: i64) -> Option<String> {
+    let moment = Timestamp::from_millisecond(at_ms).ok()?;
+    (at_ms != 0).then(|| format!("{moment:.3}"))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -76,6 +97,16 @@ mod tests {
     }
 
     #[test]
+    fn a_campaign_begins_within_a_year() {
+        let begins = |text: &str| beginning(text, &TimeZone::UTC, 1_796_126_400_000);
+        assert_eq!(begins("2026-12-01T12:00:01Z"), Ok(1_796_126_401_000));
+        assert!(begins("2026-12-01T11:00:00Z").is_ok(), "a request that is repeated");
+        for wrong in ["2026-12-01T10:59:59Z", "2027-12-02T12:00:01Z", "2206-12-01T12:00:00Z"] {
+            assert_eq!(begins(wrong), Err(TimeError::Range), "{wrong}");
+        }
+    }
+
+    #[test]
     fn a_clock_has_24_hours_of_60_minutes() {
         let check = |text: &str, minutes: u32| assert_eq!(minute_of_day(text), Ok(minutes), "{text}");
         check("00:00", 0);
@@ -90,6 +121,12 @@ mod tests {
     fn a_zone_is_known_by_its_name() {
         assert_eq!(zone("").unwrap(), TimeZone::UTC);
         assert_eq!(zone("Buenos Aires").unwrap_err(), TimeError::Zone);
+    }
+
+    #[test]
+    fn what_never_was_has_no_time() {
+        assert_eq!(iso(0), None);
+        assert_eq!(iso(1), Some("1970-01-01T00:00:00.001Z".to_owned()));
     }
 
     proptest! {

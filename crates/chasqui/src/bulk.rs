@@ -3,14 +3,13 @@
 mod arguments;
 mod bar;
 mod create;
-mod results;
 mod screen;
 mod shown;
 mod watch;
 
 use anyhow::{Context, ensure};
-use chasqui_campaign::{moment, zone};
-use chasqui_kit::{Bus, TraceContext, request::RequestError};
+use chasqui_campaign::{beginning, results, zone};
+use chasqui_kit::{Bus, TraceContext, clock, request::RequestError};
 use chasqui_proto::{
     Tenant,
     service::{self, Endpoint},
@@ -151,7 +150,7 @@ impl Tool<'_> {
                 let own = self.campaign(id).await?.plan.unwrap_or_default().time_zone;
                 let zone = zone(time_zone.unwrap_or(&own))
                     .map_err(|error| anyhow::anyhow!("--time-zone: {error}"))?;
-                moment(at, &zone).map_err(|error| anyhow::anyhow!("--at: {error}"))?
+                beginning(at, &zone, clock::now_ms()).map_err(|error| anyhow::anyhow!("--at: {error}"))?
             }
         };
         self.change(id, CampaignAction::Start, scheduled_at_ms).await
@@ -214,16 +213,16 @@ impl Tool<'_> {
             limit: u32::try_from(RECIPIENTS_PAGE_LENGTH)?,
             ..ListRecipients::default()
         };
-        let mut header = Some(results::COLUMNS.join(",") + "\n").filter(|_| !self.json);
+        let mut header = Some(results::header()).filter(|_| !self.json);
         loop {
             let page = self.ask(service::CAMPAIGNS_RECIPIENTS, &question).await?;
             let text = if self.json {
                 let shown = |recipient| format!("{}\n", shown::recipient(recipient, self.full));
                 page.recipients.iter().map(shown).collect::<String>().into_bytes()
             } else {
-                results::lines(&page.recipients, self.full)?
+                results::lines(&page.recipients, |number| shown::said_of(number, self.full))
             };
-            let text = [header.take().unwrap_or_default().into_bytes(), text].concat();
+            let text = [header.take().unwrap_or_default(), text].concat();
             if output::bytes(&text)? == Reader::Left {
                 return Ok(());
             }

@@ -11,22 +11,25 @@ use crate::{key::CampaignKey, pause::Pause, runs::Runs};
 
 /// How many campaigns are asked for: more than one replica runs, so that those beyond its room are seen by another.
 const DUE_MAX: u32 = 1_024;
+/// How many failures in a row nobody is told of: services start in any order, and half a second later all are there.
+const FAILURES_UNTOLD: u32 = 3;
 
 /// Looks for campaigns that nobody runs, and runs them, until stopped; then all are finished.
 pub(crate) async fn search(bus: &Bus, mut runs: Runs, every: Duration, stop: &CancellationToken) {
-    let mut trouble: Option<Pause> = None;
+    let (mut pause, mut failures) = (Pause::default(), 0_u32);
     while !stop.is_cancelled() {
         let wait = match due(bus).await {
             Ok(due) => {
                 runs.take(due).await;
-                trouble = None;
+                (pause, failures) = (Pause::default(), 0);
                 every
             }
             Err(error) => {
-                if trouble.is_none() {
+                failures = failures.saturating_add(1);
+                if failures == FAILURES_UNTOLD + 1 {
                     tracing::warn!(%error, "which campaigns want a runner is not known now; asking again");
                 }
-                trouble.get_or_insert_default().lengthen()
+                pause.lengthen()
             }
         };
         stop.run_until_cancelled(sleep(wait)).await;

@@ -17,7 +17,7 @@ use futures::{Stream, StreamExt};
 const BODY_WAIT: Duration = Duration::from_secs(10);
 /// How much of a body that is too large is read and thrown away: who is still sending when the connection closes
 /// sees a reset instead of the answer.
-const DISCARDED_BYTES_MAX: usize = 8 * 1024 * 1024;
+pub(crate) const DISCARDED_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// A body that was not read to its end.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -25,6 +25,9 @@ pub(crate) enum BodyError {
     /// It is larger than this route takes.
     #[error("the body must not be larger than {0} bytes")]
     TooLarge(usize),
+    /// A part of the form is larger than this route takes.
+    #[error("{0}: must not be larger than {1} bytes")]
+    PartTooLarge(&'static str, usize),
     /// The caller stopped sending.
     #[error("the body did not arrive whole")]
     Incomplete,
@@ -33,7 +36,7 @@ pub(crate) enum BodyError {
 impl Coded for BodyError {
     fn code(&self) -> Code {
         match self {
-            Self::TooLarge(_) => Code::TooLarge,
+            Self::TooLarge(_) | Self::PartTooLarge(..) => Code::TooLarge,
             Self::Incomplete => Code::InvalidInput,
         }
     }
@@ -78,14 +81,19 @@ pub(crate) fn pieces(
     })
 }
 
-/// Reads on for a while what is refused, until the client falls silent for `silence_max`.
-pub(crate) async fn discard(body: &mut BodyDataStream, silence_max: Duration) {
-    let mut left = DISCARDED_BYTES_MAX;
-    while let Ok(Some(Ok(piece))) = tokio::time::timeout(silence_max, body.next()).await {
-        left = left.saturating_sub(piece.len());
-        if left == 0 {
-            return;
+/// Reads on what is refused, at most so many bytes for so long.
+pub(crate) async fn discard(body: &mut BodyDataStream, bytes_max: usize, wait: Duration) {
+    let reading = async {
+        let mut left = bytes_max;
+        while let Some(Ok(piece)) = body.next().await {
+            left = left.saturating_sub(piece.len());
+            if left == 0 {
+                return;
+            }
         }
+    };
+    if tokio::time::timeout(wait, reading).await.is_err() {
+        tracing::debug!("a body that was refused did not end");
     }
 }
 
@@ -124,6 +132,22 @@ mod tests {
         let mut pieces = std::pin::pin!(pieces);
         assert_eq!(pieces.next().await, Some(Ok(Bytes::from("12345"))));
         assert_eq!(pieces.next().await, Some(Err(BodyError::Incomplete)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_refused_is_read_on_within_bounds() {
+        let endless = futures::stream::repeat_with(|| Ok::<_, Infallible>(Bytes::from("12345")));
+        let mut body = Body::from_stream(endless.take(3)).into_data_stream();
+        discard(&mut body, 10, Duration::from_secs(30)).await;
+        assert!(body.next().await.is_some(), "no more than asked");
+        let began = tokio::time::Instant::now();
+        let trickle = futures::stream::unfold((), async |()| {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Some((Ok::<_, Infallible>(Bytes::from("1")), ()))
+        });
+        let mut body = Body::from_stream(trickle).into_data_stream();
+        discard(&mut body, 1_000, Duration::from_secs(30)).await;
+        assert_eq!(began.elapsed(), Duration::from_secs(30), "nor for longer, however little comes");
     }
 
     #[tokio::test]

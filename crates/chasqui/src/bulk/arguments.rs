@@ -41,7 +41,7 @@ pub(crate) enum BulkCommand {
         /// When, such as `2026-12-01T09:00:00-03:00` or `2026-12-01T09:00` in --time-zone; without it, now.
         #[arg(long, value_name = "TIME")]
         at: Option<String>,
-        /// The zone that --at is in where it says none; without it, UTC.
+        /// The zone that --at is in where it says none; without it, the campaign's own.
         #[arg(long, value_name = "ZONE", requires = "at")]
         time_zone: Option<String>,
     },

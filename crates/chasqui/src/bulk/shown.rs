@@ -1,9 +1,10 @@
 //! Campaigns and recipients as people and their programs read them. Pure.
 
+use chasqui_campaign::results::reason;
 use chasqui_proto::{
     address::masked,
     v1::{
-        BulkProgress, Campaign, CampaignPlan, CampaignReport, FailureCount, OptOut, ProviderError, Recipient,
+        BulkProgress, Campaign, CampaignPlan, CampaignReport, FailureCount, OptOut, Recipient,
         RecipientCounts, RowProblem,
     },
 };
@@ -120,7 +121,7 @@ pub(super) fn recipient(recipient: &Recipient, full: bool) -> Value {
     let error = recipient.error.as_ref();
     json!({
         "line": recipient.line,
-        "to": address_of(recipient, full),
+        "to": said_of(recipient.contact.as_ref().map_or("", |contact| &contact.value), full),
         "name": one_line(&recipient.name),
         "state": recipient.state().name(),
         "message_id": recipient.message_id,
@@ -130,11 +131,6 @@ pub(super) fn recipient(recipient: &Recipient, full: bool) -> Value {
         "queued_at": moment(recipient.queued_at_ms),
         "updated_at": moment(recipient.updated_at_ms),
     })
-}
-
-/// Whom a recipient's message goes to.
-pub(super) fn address_of(recipient: &Recipient, full: bool) -> String {
-    said_of(recipient.contact.as_ref().map_or("", |contact| &contact.value), full)
 }
 
 /// A contact who wants no campaigns.
@@ -239,12 +235,6 @@ fn failure(failure: &FailureCount) -> Value {
     json!({ "code": failure.code, "title": failure.title, "count": failure.count })
 }
 
-/// Why a message failed, in the words that say most.
-pub(super) fn reason(error: &ProviderError) -> &str {
-    let said = [&error.details, &error.message, &error.title].into_iter().find(|text| !text.is_empty());
-    said.map_or("", String::as_str)
-}
-
 /// `21:00`
 fn clock(minute: u32) -> String {
     format!("{:02}:{:02}", minute / 60, minute % 60)
@@ -254,7 +244,7 @@ fn clock(minute: u32) -> String {
 mod tests {
     use chasqui_proto::{
         address::phone,
-        v1::{CampaignStatus, Message, MessageType, QuietHours, Ramp, RecipientState},
+        v1::{CampaignStatus, Message, MessageType, ProviderError, QuietHours, Ramp, RecipientState},
     };
 
     use super::*;

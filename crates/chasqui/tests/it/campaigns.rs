@@ -12,6 +12,7 @@ use chasqui_proto::{
 };
 use chasqui_testkit::{NatsServer, Postgres, Program, wait_for};
 use serde_json::{Value, json};
+use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -146,10 +147,12 @@ async fn an_operator_steers_a_campaign() {
     let lines: Vec<&str> = results.lines().collect();
     assert_eq!((lines.len(), lines[1].starts_with("2,5491100000001,,pending,")), (4, true), "{results}");
 
-    let scheduled =
-        world.json(&["start", id, "--at", "2126-12-01T09:00", "--time-zone", "Europe/Madrid"]).await;
+    let tomorrow = OffsetDateTime::now_utc().date().next_day().expect("there is a tomorrow");
+    let at = format!("{tomorrow}T09:00");
+    let scheduled = world.json(&["start", id, "--at", &at, "--time-zone", "America/Bogota"]).await;
     assert_eq!((&scheduled[0]["status"], &scheduled[0]["error"]), (&json!("scheduled"), &json!("")));
-    assert_eq!(world.json(&["show", id]).await[0]["plan"]["scheduled_at"], "2126-12-01T08:00:00Z");
+    let shown = &world.json(&["show", id]).await[0];
+    assert_eq!(shown["plan"]["scheduled_at"], json!(format!("{tomorrow}T14:00:00Z")));
     let running = world.prints(&["resume", id]).await;
     assert_eq!(running, format!("campaign {id} is running\nnext: chasqui bulk watch {id}\n"));
     assert_eq!(world.json(&["pause", id]).await[0]["status"], "paused");
@@ -160,6 +163,7 @@ async fn an_operator_steers_a_campaign() {
         (&["show", &nobody], 1, "no such campaign"),
         (&["show", "x"], 2, "invalid value 'x' for '<ID>'"),
         (&["start", id, "--at", "tomorrow"], 1, "--at: must be a moment such as"),
+        (&["start", id, "--at", "2126-12-01T09:00"], 1, "--at: must lie ahead, within a year"),
         (
             &["start", id, "--at", "2026-12-01T09:00", "--time-zone", "Mars"],
             1,

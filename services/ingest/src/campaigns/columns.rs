@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chasqui_proto::v1::{Recipient, RowProblem};
 
 use super::{
-    criteria::{Candidate, Criteria},
+    criteria::{Candidate, Criteria, phone},
     definition::COLUMN_LENGTH_MAX,
     report::invalid,
     table::Row,
@@ -40,7 +40,7 @@ impl Columns {
         let names = names(header)?;
         let position = |wanted: &str| names.iter().position(|name| name == wanted);
         let missing = |field: &'static str, wanted: &str| {
-            FieldError::new(field, format!("the file has no column {wanted}; {}", listed(&names)))
+            told(field, &format!("the file has no column {wanted}"), &names)
         };
         let phone = match phone_column {
             Some(wanted) => position(wanted).ok_or_else(|| missing("phone_column", wanted))?,
@@ -86,16 +86,20 @@ fn names(header: &Row<'_>) -> Result<Vec<String>, FieldError> {
     let mut seen = BTreeSet::new();
     let name = |at: usize| {
         let name = str::from_utf8(header.field(at))
-            .map_err(|_| FieldError::new("file", "the names of its columns must be UTF-8"))?;
+            .map_err(|_| FieldError::new("file", "must be CSV in UTF-8: the names of its columns are not"))?;
         let name = name.trim();
-        if name.chars().count() > COLUMN_LENGTH_MAX || name.contains('\0') {
+        if name.contains('\0') {
+            return Err(FieldError::new("file", "must be CSV in UTF-8: its first line has U+0000"));
+        }
+        if name.chars().count() > COLUMN_LENGTH_MAX {
             let expected =
                 format!("the names of its columns must have at most {COLUMN_LENGTH_MAX} characters");
             return Err(FieldError::new("file", expected));
         }
         // Columns without a name are of no use, and no harm.
         if !name.is_empty() && !seen.insert(name.to_owned()) {
-            return Err(FieldError::new("file", format!("has two columns {name}")));
+            let twice = || FieldError::new("file", format!("has two columns {name}"));
+            return Err(if is_number(name) { headless() } else { twice() });
         }
         Ok(name.to_owned())
     };
@@ -112,16 +116,27 @@ fn found(names: &[String]) -> Result<usize, FieldError> {
             let expected = format!("must say which column is the number: {one} or {other}");
             Err(FieldError::new("phone_column", expected))
         }
-        (None, _) => {
-            let expected = format!("must name the column of the number; {}", listed(names));
-            Err(FieldError::new("phone_column", expected))
-        }
+        (None, _) => Err(told("phone_column", "must name the column of the number", names)),
     }
 }
 
-fn listed(names: &[String]) -> String {
-    let told: Vec<&str> = names.iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
-    format!("its columns are {}", told.join(", "))
+/// What is wrong, and which columns there are. Where those are a recipient their names are missing, and it is told to
+/// nobody: errors are logged.
+fn told(field: &'static str, wrong: &str, names: &[String]) -> FieldError {
+    if names.iter().any(|name| is_number(name)) {
+        return headless();
+    }
+    let listed: Vec<&str> = names.iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
+    FieldError::new(field, format!("{wrong}; its columns are {}", listed.join(", ")))
+}
+
+fn headless() -> FieldError {
+    let expected = "must begin with a line that names the columns; its first line has a phone number";
+    FieldError::new("file", expected)
+}
+
+fn is_number(name: &str) -> bool {
+    phone(name).is_ok()
 }
 
 #[cfg(test)]

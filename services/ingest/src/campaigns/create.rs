@@ -9,16 +9,19 @@ use axum::{
     Json,
     body::BodyDataStream,
     extract::{Query, Request, State, rejection::QueryRejection},
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::{
+        HeaderMap, StatusCode,
+        header::{CONTENT_TYPE, EXPECT},
+    },
     response::{IntoResponse, Response},
 };
 use bytes::BytesMut;
-use chasqui_directory::Scope;
-use chasqui_kit::{Code, TraceContext, clock};
+use chasqui_kit::{Code, clock};
 use chasqui_proto::v1::{Campaign, CampaignReport};
 use futures::StreamExt;
 use serde::Deserialize;
 use serde_json::json;
+use tokio::sync::SemaphorePermit;
 use utoipa::IntoParams;
 
 use super::{
@@ -41,6 +44,10 @@ use crate::{
 const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How long a request may take: the largest file at some 75 kB a second.
 const UPLOAD_WAIT: Duration = Duration::from_mins(15);
+/// How much of what is refused is read on, and for how long: who sees a file through before it reads the answer gets
+/// the answer, not a reset.
+const DISCARDED_BYTES_MAX: usize = form::FILE_BYTES_MAX;
+const DISCARD_WAIT: Duration = Duration::from_secs(30);
 
 /// What may stand in the query.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -76,44 +83,64 @@ pub(crate) async fn receive(
     request: Request,
 ) -> Response {
     answer(async {
-        let trace = TraceContext::of_http(request.headers());
-        let caller = campaigns.machines.caller(request.headers(), &[Scope::Send]).await?;
-        let id = idempotency::id(request.headers(), &["campaigns", caller.tenant.as_str()])?;
-        let dry_run = read_query(asked)?.dry_run;
-        let _place = campaigns.place()?;
+        let (parts, body) = request.into_parts();
+        let mut body = body.into_data_stream();
+        let (order, _place) = match order(&campaigns, &parts.headers, asked).await {
+            Ok(admitted) => admitted,
+            Err(error) => {
+                // Who asks before it sends is answered, and sends nothing.
+                if !parts.headers.contains_key(EXPECT) {
+                    discard(&mut body).await;
+                }
+                return Err(error);
+            }
+        };
         let began = Instant::now();
-        let order = Order { campaigns: &campaigns, caller, trace, id, dry_run };
-        let outcome = Box::pin(make(&order, request)).await;
+        let outcome = Box::pin(make(&order, &parts.headers, &mut body)).await;
         metrics::histogram!("chasqui_ingest_campaign_upload_seconds").record(began.elapsed());
         if outcome.is_err() {
             count("refused");
+            discard(&mut body).await;
         }
         Ok(told(outcome?))
     })
     .await
 }
 
-async fn make(order: &Order<'_>, request: Request) -> Result<Created, MachineError> {
-    let (parts, body) = request.into_parts();
-    let content_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let content_type = content_type.unwrap_or_default();
-    let boundary = multer::parse_boundary(content_type);
-    let mut body = body.into_data_stream();
+/// Who wants a campaign, if it may hand one in now, and its place while it does.
+async fn order<'a>(
+    campaigns: &'a Campaigns,
+    headers: &HeaderMap,
+    asked: Result<Query<Asked>, QueryRejection>,
+) -> Result<(Order<'a>, SemaphorePermit<'a>), MachineError> {
+    let (caller, trace) = campaigns.caller(headers).await?;
+    let id = idempotency::id(headers, &["campaigns", caller.tenant.as_str()])?;
+    let dry_run = read_query(asked)?.dry_run;
+    let place = campaigns.place()?;
+    Ok((Order { campaigns, caller, trace, id, dry_run }, place))
+}
+
+async fn make(
+    order: &Order<'_>,
+    headers: &HeaderMap,
+    body: &mut BodyDataStream,
+) -> Result<Created, MachineError> {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let reading = async {
-        match boundary {
-            Ok(boundary) => form::read(order, &mut body, boundary).await,
+        match multer::parse_boundary(content_type) {
+            Ok(boundary) => form::read(order, body, boundary).await,
             Err(_) if content_type.starts_with("multipart/") => {
                 Err(FieldError::new("Content-Type", "must be multipart/form-data with a boundary").into())
             }
-            Err(_) => read(order, &mut body).await,
+            Err(_) => read(order, body).await,
         }
     };
     let outcome = tokio::time::timeout(UPLOAD_WAIT, reading).await;
-    let outcome = outcome.unwrap_or(Err(BodyError::Incomplete.into()));
-    if outcome.is_err() {
-        request_body::discard(&mut body, form::SILENCE_MAX).await;
-    }
-    outcome
+    outcome.unwrap_or(Err(BodyError::Incomplete.into()))
+}
+
+async fn discard(body: &mut BodyDataStream) {
+    request_body::discard(body, DISCARDED_BYTES_MAX, DISCARD_WAIT).await;
 }
 
 /// Makes the campaign that a body of JSON describes.
@@ -170,7 +197,10 @@ fn told(created: Created) -> Response {
         Created::Nobody(report) => {
             count("nobody");
             count_rows(&report);
-            let error = "recipients: nobody is left to write to; report says why";
+            let error = match report.rows {
+                0 => "recipients: there is none",
+                _ => "recipients: nobody is left to write to; report says why",
+            };
             refuse_with(
                 Code::InvalidInput,
                 json!({ "success": false, "error": error, "report": shown::report(&report) }),

@@ -106,14 +106,15 @@ fn fitting(value: &str) -> Result<usize, String> {
 }
 
 /// The address of a phone number, in any usual spelling.
-fn phone(text: &str) -> Result<Alias, &'static str> {
+pub(super) fn phone(text: &str) -> Result<Alias, &'static str> {
     const MUST: &str = "must be a phone number with its country code, such as 5491100000001";
     let text = text.trim();
     if text.is_empty() {
         return Err("is needed: a phone number with its country code");
     }
-    // Spreadsheets write whole numbers so; the point would be passed over, and the number be another one's.
-    if text.ends_with(".0") {
+    // Spreadsheets write whole numbers so; the point would be passed over, and the number be another one's. Numbers that
+    // people write with points have several.
+    if text.split_once('.').is_some_and(|(_, decimals)| matches!(decimals, "0" | "00")) {
         return Err("must be a phone number without decimals: the column must be of texts");
     }
     let alias = address::parse_address(text).map_err(|_| MUST)?;
@@ -167,6 +168,7 @@ mod tests {
             ("01100000001", "must be a phone number with its country code"),
             ("5.49110000E+12", "must be a phone number with its country code"),
             ("5491100000001.0", "must be a phone number without decimals"),
+            ("5491100000001.00", "must be a phone number without decimals"),
             ("123@lid", "must be a phone number with its country code"),
             ("5491100000001\0", "must be a phone number with its country code"),
             (&"9".repeat(500), "must be a phone number with its country code"),

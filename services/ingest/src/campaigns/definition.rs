@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use chasqui_campaign::{Quiet, TimeError, minute_of_day, moment, zone};
+use chasqui_campaign::{Quiet, TimeError, beginning, minute_of_day, zone};
 use chasqui_proto::{
     Tenant,
     v1::{CampaignPlan, QuietHours, Ramp},
@@ -29,10 +29,6 @@ const RAMP_SECS_MAX: u32 = 86_400;
 const EXPIRY_SECS_DEFAULT: u32 = 86_400;
 /// The longest it can be told to be worth sending, seconds: as long as the stream keeps it.
 const EXPIRY_SECS_MAX: u32 = 7 * 86_400;
-/// How far ahead a campaign can be scheduled, milliseconds: a later year is a slip of the pen.
-const SCHEDULE_AHEAD_MAX_MS: i64 = 366 * 86_400_000;
-/// How long ago the time may be that a campaign is scheduled for, milliseconds: a request that is repeated stays right.
-const SCHEDULE_PAST_MAX_MS: i64 = 3_600_000;
 
 /// A campaign without its recipients.
 #[derive(Debug)]
@@ -155,11 +151,7 @@ fn field_of(error: TimeError) -> &'static str {
 /// The moment a campaign is to begin, as clocks of a zone show it.
 pub(super) fn schedule(text: &str, time_zone: &str, now_ms: i64) -> Result<i64, FieldError> {
     let zone = zone(time_zone).map_err(|error| FieldError::new("time_zone", error.to_string()))?;
-    let at_ms = moment(text, &zone).map_err(|error| FieldError::new("scheduled_at", error.to_string()))?;
-    if !(now_ms - SCHEDULE_PAST_MAX_MS..=now_ms + SCHEDULE_AHEAD_MAX_MS).contains(&at_ms) {
-        return Err(FieldError::new("scheduled_at", "must lie ahead, within a year"));
-    }
-    Ok(at_ms)
+    beginning(text, &zone, now_ms).map_err(|error| FieldError::new("scheduled_at", error.to_string()))
 }
 
 fn quiet_hours(given: Option<Value>) -> Result<Option<QuietHours>, FieldError> {

@@ -25,7 +25,7 @@ use crate::{
 /// How long a client may stay silent in between.
 pub(super) const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// The largest file, bytes.
-const FILE_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub(super) const FILE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// What the form may hold besides the file, bytes.
 const FORM_BYTES_MAX: usize = DEFINITION_BYTES_MAX + 16 * 1024;
 /// How much of a form is held while nothing of it can be passed on: more is no form.
@@ -113,10 +113,10 @@ fn wrong(error: multer::Error) -> MachineError {
         // The reader of forms says only that what it reads from failed.
         multer::Error::StreamReadFailed(_) => BodyError::Incomplete.into(),
         multer::Error::FieldSizeExceeded { field_name: Some(name), .. } if name == "campaign" => {
-            BodyError::TooLarge(DEFINITION_BYTES_MAX).into()
+            BodyError::PartTooLarge("campaign", DEFINITION_BYTES_MAX).into()
         }
         multer::Error::FieldSizeExceeded { .. } | multer::Error::StreamSizeExceeded { .. } => {
-            BodyError::TooLarge(FILE_BYTES_MAX).into()
+            BodyError::PartTooLarge("file", FILE_BYTES_MAX).into()
         }
         error => FieldError::new("body", format!("must be a form (multipart/form-data): {error}")).into(),
     }

@@ -13,10 +13,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
+use chasqui_campaign::results;
 use chasqui_kit::{TraceContext, request::RequestError};
 use chasqui_proto::{
     service,
-    v1::{ListRecipients, Recipient, RecipientPage, RecipientState},
+    v1::{ListRecipients, RecipientPage, RecipientState},
 };
 use futures::{Stream, stream};
 use serde::Deserialize;
@@ -26,7 +27,7 @@ use utoipa::IntoParams;
 use super::{
     Campaigns, campaign_id,
     rest::{missing, page_limit},
-    shown::{iso, reason, recipient as shown},
+    shown::recipient as shown,
 };
 use crate::{
     fields::FieldError,
@@ -38,21 +39,6 @@ use crate::{
 /// How many recipients a page has, where nothing is said, and at most.
 const LIMIT_DEFAULT: u32 = 100;
 const LIMIT_MAX: u32 = 1_000;
-/// The columns of the file.
-const COLUMNS: [&str; 10] = [
-    "line",
-    "to",
-    "name",
-    "state",
-    "message_id",
-    "attempt",
-    "error_code",
-    "error",
-    "queued_at",
-    "updated_at",
-];
-/// What a formula of a spreadsheet begins with.
-const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
 /// What may stand in the query of a list of recipients.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -139,7 +125,7 @@ fn pages(
     first: RecipientPage,
     trace: TraceContext,
 ) -> impl Stream<Item = Result<Bytes, RequestError>> {
-    let header = stream::iter([Ok(lines(&[COLUMNS.map(str::to_owned)]))]);
+    let header = stream::iter([Ok(results::header().into())]);
     let rest = stream::unfold(Some((question, Some(first))), move |state| {
         let campaigns = campaigns.clone();
         async move {
@@ -155,42 +141,13 @@ fn pages(
                     return Some((Err(error), None));
                 }
             };
-            let rows: Vec<[String; COLUMNS.len()]> = page.recipients.iter().map(row).collect();
+            let lines = results::lines(&page.recipients, str::to_owned);
             let next = Some(page.next).filter(|next| !next.is_empty());
             let next = next.map(|cursor| (ListRecipients { cursor, ..question }, None));
-            Some((Ok(lines(&rows)), next))
+            Some((Ok(lines.into()), next))
         }
     });
     futures::StreamExt::chain(header, rest)
-}
-
-fn lines(rows: &[[String; COLUMNS.len()]]) -> Bytes {
-    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
-    for row in rows {
-        writer.write_record(row).expect("writing to memory does not fail, and all rows are as long");
-    }
-    writer.into_inner().expect("flushing to memory does not fail").into()
-}
-
-fn row(recipient: &Recipient) -> [String; COLUMNS.len()] {
-    let error = recipient.error.as_ref();
-    [
-        recipient.line.to_string(),
-        recipient.contact.as_ref().map(|contact| contact.value.clone()).unwrap_or_default(),
-        defused(&recipient.name),
-        recipient.state().name().to_owned(),
-        recipient.message_id.clone(),
-        recipient.attempt.to_string(),
-        error.map(|error| error.code.to_string()).unwrap_or_default(),
-        defused(error.map(reason).unwrap_or_default()),
-        iso(recipient.queued_at_ms).unwrap_or_default(),
-        iso(recipient.updated_at_ms).unwrap_or_default(),
-    ]
-}
-
-/// A text that no spreadsheet calculates with.
-fn defused(text: &str) -> String {
-    if text.starts_with(FORMULA) { format!("'{text}") } else { text.to_owned() }
 }
 
 impl Campaigns {
@@ -200,53 +157,5 @@ impl Campaigns {
         trace: TraceContext,
     ) -> Result<RecipientPage, RequestError> {
         self.bus().ask(service::CAMPAIGNS_RECIPIENTS, question, trace).await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use chasqui_proto::{
-        address,
-        v1::{ProviderError, RecipientState},
-    };
-
-    use super::*;
-
-    #[test]
-    fn what_a_spreadsheet_would_calculate_is_a_text() {
-        for (name, shown) in [
-            ("=1+1", "'=1+1"),
-            ("+1", "'+1"),
-            ("-1", "'-1"),
-            ("@SUM(A1)", "'@SUM(A1)"),
-            ("Ana", "Ana"),
-            ("a=1", "a=1"),
-            ("", ""),
-        ] {
-            assert_eq!(defused(name), shown);
-        }
-    }
-
-    #[test]
-    fn a_line_has_what_became_of_a_recipient() {
-        let recipient = Recipient {
-            line: 2,
-            contact: Some(address::phone("5491100000001")),
-            name: "Ana \"7\", =".to_owned(),
-            state: RecipientState::Failed.into(),
-            message_id: "m".to_owned(),
-            attempt: 1,
-            error: Some(ProviderError {
-                code: 131_026,
-                title: "=Undeliverable".into(),
-                ..ProviderError::default()
-            }),
-            queued_at_ms: 1_796_126_400_000,
-            ..Recipient::default()
-        };
-        assert_eq!(
-            lines(&[row(&recipient)]),
-            "2,5491100000001,\"Ana \"\"7\"\", =\",failed,m,1,131026,'=Undeliverable,2026-12-01T12:00:00.000Z,\r\n"
-        );
     }
 }

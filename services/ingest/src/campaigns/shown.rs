@@ -1,10 +1,10 @@
 //! Campaigns and their recipients as JSON. Pure.
 
+use chasqui_campaign::{iso, results::reason};
 use chasqui_proto::v1::{
-    Campaign, CampaignPlan, CampaignReport, FailureCount, Media, Message, MessageType, ProviderError,
-    Recipient, RecipientCounts, RowProblem,
+    Campaign, CampaignPlan, CampaignReport, FailureCount, Media, Message, MessageType, Recipient,
+    RecipientCounts, RowProblem,
 };
-use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 /// A campaign, without what was found when its recipients were read.
@@ -54,20 +54,6 @@ pub(super) fn recipient(recipient: &Recipient) -> Value {
         "queued_at": iso(recipient.queued_at_ms),
         "updated_at": iso(recipient.updated_at_ms),
     })
-}
-
-/// Why a message failed, in the words that say most.
-pub(super) fn reason(error: &ProviderError) -> &str {
-    [&error.details, &error.message, &error.title]
-        .into_iter()
-        .find(|text| !text.is_empty())
-        .map_or("", |text| text)
-}
-
-/// ISO 8601 with milliseconds; nothing where it never was.
-pub(super) fn iso(at_ms: i64) -> Option<String> {
-    let moment = Timestamp::from_millisecond(at_ms).ok()?;
-    (at_ms != 0).then(|| format!("{moment:.3}"))
 }
 
 fn said(text: &str) -> Option<&str> {
@@ -194,11 +180,5 @@ mod tests {
         assert_eq!(shown["quiet_hours"], json!({ "from": "21:00", "to": "09:05" }));
         assert_eq!(shown["ramp"], json!({ "from_per_minute": 60, "over_secs": 300 }));
         assert_eq!((&shown["rate_per_minute"], &shown["session"]), (&Value::Null, &Value::Null));
-    }
-
-    #[test]
-    fn what_never_was_has_no_time() {
-        assert_eq!(iso(0), None);
-        assert_eq!(iso(1), Some("1970-01-01T00:00:00.001Z".to_owned()));
     }
 }

@@ -11,8 +11,12 @@ const HEADER_BYTES_MAX: usize = 16 * 1024;
 const ROW_BYTES_MAX: usize = 32 * super::criteria::VALUE_LENGTH_MAX * 4;
 /// The most fields of a row. One with more than columns is told as invalid; with more than this the file is no table.
 const FIELDS_MAX: usize = 1_024;
+/// What files of spreadsheet programs begin with: UTF-16 either way round, XLSX and its like, XLS.
+const NO_CSV: [&[u8]; 4] = [&[0xff, 0xfe], &[0xfe, 0xff], b"PK\x03\x04", &[0xd0, 0xcf, 0x11, 0xe0]];
 /// What fields may stand between. The one that the header has most often it is; of none the first.
 const DELIMITERS: [u8; 3] = *b",;\t";
+/// What ends a row.
+const LINE_END: &[u8] = b"\n";
 
 /// Where the file is read.
 #[derive(Debug)]
@@ -83,6 +87,11 @@ impl Table {
         self.is_whole = true;
     }
 
+    /// Whether that was said.
+    pub(super) fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
     /// The next row that says something, the header first; `None` until there are more pieces, and at the end.
     pub(super) fn next(&mut self) -> Result<Option<Row<'_>>, FieldError> {
         while let Some((line, length, fields)) = self.read()? {
@@ -102,18 +111,25 @@ impl Table {
             self.reader = Some(Box::new(ReaderBuilder::new().delimiter(delimiter).build()));
         }
         let reader = self.reader.as_mut().expect("it was made above");
-        // Without input the reader takes it that there is no more.
         while !self.input.is_empty() || self.is_whole {
-            let (outcome, taken, written, ended) = reader.read_record(
-                &self.input,
-                &mut self.record[self.length..],
-                &mut self.ends[self.fields..],
-            );
-            self.lines.pass(&self.input[..taken]);
-            self.input.advance(taken);
+            // What the file may have left out: it ends a row, unless that is within quotes.
+            let is_end = self.input.is_empty();
+            let input = if is_end { LINE_END } else { &self.input[..] };
+            let (outcome, taken, written, ended) =
+                reader.read_record(input, &mut self.record[self.length..], &mut self.ends[self.fields..]);
+            if !is_end {
+                self.lines.pass(&self.input[..taken]);
+                self.input.advance(taken);
+            }
             self.length += written;
             self.fields += ended;
             match outcome {
+                ReadRecordResult::InputEmpty if is_end && written > 0 => {
+                    let line = self.lines.begin();
+                    let expected = format!("the row of line {line} has a quote that is never closed");
+                    return Err(FieldError::new("file", expected));
+                }
+                ReadRecordResult::InputEmpty if is_end => return Ok(None),
                 ReadRecordResult::InputEmpty => {}
                 ReadRecordResult::Record => {
                     let row = (self.lines.begin(), self.length, self.fields);
@@ -141,8 +157,8 @@ impl Table {
 
     /// What stands between fields, once the header is there.
     fn delimiter(&self) -> Result<Option<u8>, FieldError> {
-        if self.input.starts_with(&[0xff, 0xfe]) || self.input.starts_with(&[0xfe, 0xff]) {
-            return Err(FieldError::new("file", "must be CSV in UTF-8"));
+        if NO_CSV.iter().any(|beginning| self.input.starts_with(beginning)) {
+            return Err(FieldError::new("file", "must be CSV in UTF-8, as spreadsheet programs export it"));
         }
         let (mut counts, mut is_quoted, mut has_begun) = ([0_u32; DELIMITERS.len()], false, false);
         for byte in self.input.iter().take(HEADER_BYTES_MAX) {
@@ -266,9 +282,25 @@ mod tests {
         );
         let wide = format!("a\n{}", ",".repeat(2_000) + "x");
         assert_eq!(told(wide.as_bytes()), "file: line 2 has more than 1024 fields");
-        assert_eq!(told(b"\xff\xfea\0\n\0"), "file: must be CSV in UTF-8");
+        let csv = "file: must be CSV in UTF-8, as spreadsheet programs export it";
+        assert_eq!(told(b"\xff\xfea\0\n\0"), csv);
+        assert_eq!(told(b"PK\x03\x04\x14\0\x06\n"), csv);
         let endless = "a".repeat(HEADER_BYTES_MAX + 1);
         assert!(told(endless.as_bytes()).starts_with("file: must begin with a line of at most 16384 bytes"));
+    }
+
+    #[test]
+    fn a_quote_that_is_never_closed_swallows_no_rows() {
+        let told = |file: &str, size: usize| rows(file.as_bytes(), size).unwrap_err().to_string();
+        for file in ["a,b\n1,x\n2,\"y\n3,z\n", "a,b\n1,x\n2,\"", "a,b\n1,x\n2,\"y\"\""] {
+            for size in [1, 1_000] {
+                let expected = "file: the row of line 3 has a quote that is never closed";
+                assert_eq!(told(file, size), expected, "{file:?}");
+            }
+        }
+        check("a,b\n1,\"x\"", &[(1, &["a", "b"]), (2, &["1", "x"])]);
+        check("a,b\n1,x\"", &[(1, &["a", "b"]), (2, &["1", "x\""])]);
+        check("a,b\n1,\"x\"\n", &[(1, &["a", "b"]), (2, &["1", "x"])]);
     }
 
     #[test]
@@ -287,7 +319,7 @@ mod tests {
         ) {
             let whole = rows(&file, 1_000);
             prop_assert_eq!(&rows(&file, size), &whole);
-            let rows = whole.unwrap();
+            let Ok(rows) = whole else { return Ok(()) };
             prop_assert!(rows.windows(2).all(|two| two[0].0 < two[1].0), "lines only grow: {:?}", rows);
         }
     }

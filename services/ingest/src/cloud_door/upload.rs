@@ -85,7 +85,7 @@ pub(super) async fn keep(files: &Files, tenant: &Tenant, request: Request) -> Re
     let read = tokio::time::timeout(UPLOAD_WAIT, form.read(files, tenant, &mut body, boundary)).await;
     let outcome = read.unwrap_or(Err(UploadError::Incomplete.into())).and_then(|()| form.check());
     if outcome.is_err() {
-        request_body::discard(&mut body, PIECE_WAIT).await;
+        request_body::discard(&mut body, request_body::DISCARDED_BYTES_MAX, PIECE_WAIT).await;
         // A file without the rest of its form is nobody's.
         if let Some(id) = form.stored.as_ref().and_then(|stored| stored.id.parse().ok()) {
             files.store.delete(tenant, id).await?;

@@ -4,6 +4,7 @@ use anyhow::Result;
 use chasqui_directory::NewKey;
 use chasqui_kit::clock;
 use chasqui_proto::v1::{CampaignStatus, ChannelKind, MessageType};
+use reqwest::RequestBuilder;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
@@ -155,6 +156,35 @@ async fn shc_24_only_who_may_send_may_send_to_many() -> Result<()> {
     {
         assert_eq!(world.get(path).send().await?.status(), 401, "{path}");
     }
+    office.close().await
+}
+
+#[tokio::test]
+async fn a_tenant_neither_sees_nor_touches_campaigns_of_another() -> Result<()> {
+    let office = Office::open().await?;
+    let body = with(greeting(), &json!({ "message": "hola", "recipients": ["5491100000001"] }));
+    assert_eq!(office.create(&body).send().await?.status(), 201);
+    let id = office.store.only().campaign.id;
+    let (foreign, listens) = (NewKey::generate(), NewKey::generate());
+    let world = &office.world;
+    tell(world, key(&foreign, "acme", "send")).await?;
+    tell(world, key(&listens, "default", "listen")).await?;
+    let by = |key: &NewKey, request: RequestBuilder| request.header("x-api-key", key.secret.expose_secret());
+    until("the key is known", 200, || by(&foreign, world.get("/api/campaigns"))).await;
+    until("the key is known", 403, || by(&listens, world.get("/api/campaigns"))).await;
+    let (_, told) = answer(by(&foreign, world.get("/api/campaigns")).send().await?).await?;
+    assert_eq!(told["campaigns"], json!([]));
+    let path = format!("/api/campaigns/{id}");
+    let reads = ["", "/recipients", "/results.csv"].map(|end| world.get(&format!("{path}{end}")));
+    let acts = ["start", "pause", "resume", "cancel", "retry"];
+    for request in reads.into_iter().chain(acts.map(|act| world.post(&format!("{path}/{act}")))) {
+        let again = || request.try_clone().expect("it has no body");
+        assert_eq!(again().send().await?.status(), 401, "{request:?}");
+        assert_eq!(by(&listens, again()).send().await?.status(), 403, "{request:?}");
+        let (code, told) = answer(by(&foreign, again()).send().await?).await?;
+        assert_eq!((code, &told["error"]), (404, &json!("there is no such campaign")), "{request:?}");
+    }
+    assert_eq!(office.store.only().campaign.status(), CampaignStatus::Draft, "nothing was done to it");
     office.close().await
 }
 

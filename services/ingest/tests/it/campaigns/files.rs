@@ -7,9 +7,13 @@ use chasqui_testkit::wait_for;
 use futures::{StreamExt, stream};
 use reqwest::{Body, multipart};
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use super::{Office, greeting, with};
-use crate::world::{SOON, answer};
+use crate::world::{API_KEY, SOON, answer};
 
 /// A body that begins well and whose end does not come.
 fn endless() -> Body {
@@ -105,10 +109,22 @@ async fn a_form_that_is_none_is_told_what_was_expected_and_leaves_nothing() -> R
             400,
             "file: must be the last part",
         ),
-        (form().text("campaign", "x".repeat(70_000)), 413, "the body must not be larger than 65536 bytes"),
+        (form().text("campaign", "x".repeat(70_000)), 413, "campaign: must not be larger than 65536 bytes"),
         (form().text("campaign", "{}").part("file", file()), 400, "name: must have 1 to 200 characters"),
         (form().text("campaign", definition.clone()).text("file", torn), 400, "file: line 2 has more than"),
-        (form().text("campaign", definition.clone()).text("file", ""), 400, "recipients: nobody is left"),
+        (form().text("campaign", definition.clone()).text("file", ""), 400, "file: must begin with a line"),
+        (
+            form().text("campaign", definition.clone()).text("file", "to,nombre\n"),
+            400,
+            "recipients: there is none",
+        ),
+        (
+            form()
+                .text("campaign", definition.clone())
+                .text("file", "to,nombre\n5491100000001,\"Ana\n5491100000002,Eva\n"),
+            400,
+            "file: the row of line 2 has a quote that is never closed",
+        ),
     ] {
         let (told_code, told) = answer(office.post("/api/campaigns").multipart(form).send().await?).await?;
         let error = told["error"].as_str().unwrap_or_default();
@@ -125,6 +141,35 @@ async fn a_form_that_is_none_is_told_what_was_expected_and_leaves_nothing() -> R
         let request = office.post("/api/campaigns").header("content-type", content_type).body(body);
         let (code, told) = answer(request.send().await?).await?;
         assert!(code == 400 && told["error"].as_str().unwrap_or_default().starts_with(expected), "{told}");
+    }
+    office.close().await
+}
+
+#[tokio::test]
+async fn who_sends_everything_before_it_listens_hears_why_it_was_refused() -> Result<()> {
+    let office = Office::open().await?;
+    let form = "content-type: multipart/form-data; boundary=b\r\n";
+    let without_file = "--b\r\ncontent-disposition: form-data; name=\"file\"\r\n\r\n";
+    for (headers, begins, code) in [
+        (String::new(), "", "401"),
+        (format!("x-api-key: {API_KEY}\r\nidempotency-key: {}\r\n", "k".repeat(256)), "", "400"),
+        (format!("x-api-key: {API_KEY}\r\n{form}"), without_file, "400"),
+        // Who asks first sends nothing, and is answered all the same.
+        ("expect: 100-continue\r\n".to_owned(), "", "401"),
+    ] {
+        let url = office.world.get("/").build()?.url().clone();
+        let address = (url.host_str().unwrap_or_default().to_owned(), url.port().unwrap_or_default());
+        let mut connection = TcpStream::connect(address).await?;
+        let head = "POST /api/campaigns HTTP/1.1\r\nhost: ingest\r\nconnection: close\r\n";
+        let length = 24 * 1024 * 1024;
+        let head = format!("{head}{headers}content-length: {length}\r\n\r\n{begins}");
+        connection.write_all(head.as_bytes()).await?;
+        if !headers.starts_with("expect") {
+            connection.write_all(&vec![b'x'; length - begins.len()]).await?;
+        }
+        let mut told = String::new();
+        connection.read_to_string(&mut told).await?;
+        assert!(told.starts_with(&format!("HTTP/1.1 {code} ")), "{headers}: {told}");
     }
     office.close().await
 }

@@ -168,7 +168,10 @@ impl Store {
         let of = self.held.clone();
         let list = move |question: ListCampaigns, _| {
             let held = of.lock().expect("no panic");
-            let is_asked = |kept: &&Kept| question.status == 0 || kept.campaign.status == question.status;
+            let is_asked = |kept: &&Kept| {
+                let is_own = kept.campaign.tenant == question.tenant;
+                is_own && (question.status == 0 || kept.campaign.status == question.status)
+            };
             let all =
                 held.values().filter(is_asked).map(|kept| Campaign { report: None, ..kept.campaign.clone() });
             let campaigns: Vec<_> = all.take(question.limit as usize).collect();
@@ -184,6 +187,7 @@ impl Store {
         let (of, is_away) = (self.held.clone(), self.is_away.clone());
         let recipients = move |question: ListRecipients, _| {
             let found = of.lock().expect("no panic").get(&question.id).cloned();
+            let found = found.filter(|kept| kept.campaign.tenant == question.tenant);
             let page = found.map(|kept| page(&kept, &question)).ok_or(Refusal::Unknown);
             let is_away = is_away.load(Ordering::Relaxed) && !question.cursor.is_empty();
             async move { if is_away { Err(Refusal::Away) } else { page } }
@@ -263,7 +267,8 @@ fn append(
 }
 
 fn change(held: &mut BTreeMap<String, Kept>, question: &ChangeCampaign) -> Result<Campaign, Refusal> {
-    let kept = held.get_mut(&question.id).ok_or(Refusal::Unknown)?;
+    let kept = held.get_mut(&question.id).filter(|kept| kept.campaign.tenant == question.tenant);
+    let kept = kept.ok_or(Refusal::Unknown)?;
     if kept.campaign.status() == CampaignStatus::Cancelled {
         return Err(Refusal::Ended);
     }
