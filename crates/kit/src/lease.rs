@@ -26,6 +26,9 @@ const LIFETIME: Duration = Duration::from_secs(6);
 const RENEW_EVERY: Duration = Duration::from_millis(1_800);
 /// When a lease that could not be renewed counts as lost: before its end, so that its holder stops before another begins.
 const LOST_AFTER: Duration = Duration::from_secs(5);
+/// How many revisions a bucket may count for each millisecond of its life: more than any broker stores, and few enough
+/// that an ownership stays below 2^53, which connectors in every language can hold.
+const REVISIONS_A_MILLISECOND: u64 = 1 << 10;
 /// How a holder that gives a lease back marks it: as the bucket marks a removed key.
 const REMOVED: &str = "DEL";
 
@@ -34,6 +37,9 @@ const REMOVED: &str = "DEL";
 pub struct Leases {
     bus: Bus,
     store: Store,
+    /// What ownerships begin from. A bucket that was lost and made anew counts its revisions from one again, and others
+    /// remember the ownerships of before.
+    base: u64,
     holder: NodeToken,
 }
 
@@ -52,7 +58,7 @@ impl Coded for LeaseError {
 #[derive(Debug)]
 pub struct Held {
     key: String,
-    /// Grows with every holder the lease has had.
+    /// Grows with every holder the lease has had, also where the bucket is lost and made anew.
     pub ownership: u64,
     lost: CancellationToken,
     release: CancellationToken,
@@ -64,7 +70,9 @@ impl Leases {
     pub async fn open(bus: &Bus, holder: &NodeToken) -> Result<Self, LeaseError> {
         let opened = bus.jetstream().get_key_value(LEASES.name).await;
         let store = opened.map_err(|error| LeaseError(error.to_string()))?;
-        Ok(Self { bus: bus.clone(), store, holder: holder.clone() })
+        let made_ms = store.stream.cached_info().created.unix_timestamp_nanos() / 1_000_000;
+        let base = u64::try_from(made_ms).unwrap_or_default().saturating_mul(REVISIONS_A_MILLISECOND);
+        Ok(Self { bus: bus.clone(), store, base, holder: holder.clone() })
     }
 
     /// Takes a lease that nobody holds, and keeps it; `None` when somebody does.
@@ -76,7 +84,7 @@ impl Leases {
         let claim = format!("{} {}", self.holder, Uuid::now_v7());
         let asked = Instant::now();
         match self.write(key, &claim, last).await {
-            Ok(ownership) => Ok(Some(self.keep(key, claim, ownership, asked))),
+            Ok(revision) => Ok(Some(self.keep(key, claim, revision, asked))),
             Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => Ok(None),
             Err(error) => Err(LeaseError(error.to_string())),
         }
@@ -88,11 +96,11 @@ impl Leases {
         Ok(claim.map(|claim| claim.split(' ').next().unwrap_or_default().to_owned()))
     }
 
-    fn keep(&self, key: &str, claim: String, ownership: u64, asked: Instant) -> Held {
+    fn keep(&self, key: &str, claim: String, revision: u64, asked: Instant) -> Held {
         let (lost, release) = (CancellationToken::new(), CancellationToken::new());
-        let keeper =
-            Keeper { leases: self.clone(), key: key.to_owned(), claim, revision: ownership, renewed: asked };
+        let keeper = Keeper { leases: self.clone(), key: key.to_owned(), claim, revision, renewed: asked };
         let keeping = AbortOnDropHandle::new(tokio::spawn(keeper.run(lost.clone(), release.clone())));
+        let ownership = self.base.saturating_add(revision);
         Held { key: key.to_owned(), ownership, lost, release, keeping }
     }
 

@@ -19,7 +19,7 @@ pub(crate) fn told() {
     metrics::counter!("chasqui_bulk_progress_total").increment(1);
 }
 
-/// A campaign goes on here that another replica ran.
+/// A campaign goes on here in the middle: its runner before died, or gave it back.
 pub(crate) fn taken_over() {
     metrics::counter!("chasqui_bulk_takeovers_total").increment(1);
 }

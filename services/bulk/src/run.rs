@@ -214,13 +214,12 @@ impl Run {
 
     fn claim(&mut self, now_ms: i64) -> Claim {
         let allowed = self.pace.allowed(self.campaign.started_at_ms, now_ms).min(BATCH_MAX);
-        let nobody_is_left = self.campaign.counts.is_some_and(|counts| counts.pending == 0);
         let limit = match self.campaign.status() {
             _ if self.view.obstacle.is_some() || self.order.is_err() => 0,
             // Whoever is next shows that its time has come.
             CampaignStatus::Scheduled => 1,
             CampaignStatus::Running if !self.is_settled => 0,
-            CampaignStatus::Running if nobody_is_left => allowed.max(1),
+            CampaignStatus::Running if self.nobody_is_left() => allowed.max(1),
             CampaignStatus::Running => allowed,
             _ => 0,
         };
@@ -268,12 +267,17 @@ impl Run {
         if !is_running && rests {
             return Next::Rest;
         }
-        let is_idle = !self.sends() && since >= TICK;
+        let is_idle = (!self.sends() || self.nobody_is_left()) && since >= TICK;
         Next::After(if is_idle { IDLE_TICK } else { TICK })
     }
 
     fn sends(&self) -> bool {
         self.is(CampaignStatus::Running) && self.view.obstacle.is_none() && self.order.is_ok()
+    }
+
+    /// Whoever is under way may be so for a day: WhatsApp asks to try some again tomorrow.
+    fn nobody_is_left(&self) -> bool {
+        self.campaign.counts.is_some_and(|counts| counts.pending == 0)
     }
 
     fn is(&self, status: CampaignStatus) -> bool {

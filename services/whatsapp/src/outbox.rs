@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chasqui_proto::v1::{Priority, ProviderError, Send, SendState};
+use chasqui_proto::v1::{Message, Priority, ProviderError, Send, SendState};
 
 use crate::{
     connector::Outcome,
@@ -43,6 +43,11 @@ pub(crate) fn step(send: &Send, now_ms: i64, uncertain_wait: Duration) -> Step {
         SendState::Uncertain => Step::Overdue,
         SendState::Accepted | SendState::Failed => Step::Settled,
     }
+}
+
+/// Whether its sender does not want a message to be sent any more at a time, unix milliseconds.
+pub(crate) fn has_expired(message: &Message, at_ms: i64) -> bool {
+    message.expires_at_ms > 0 && message.expires_at_ms <= at_ms
 }
 
 /// What an attempt knows besides its outcome.

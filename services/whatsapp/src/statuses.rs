@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     consumer::{self, until_open},
     later::{self, Due},
-    outbox::{had, reason_of},
+    outbox::{had, has_expired, reason_of},
     priority,
     sends::{Record, Sends, SendsError},
     verdict::{self, Verdict},
@@ -125,7 +125,15 @@ impl Follower {
             None
         };
         let given = message.as_ref().is_some_and(|message| !message.fallback.is_empty());
-        let change = change(&record.send, &word.status, self.has_fallback || given, clock::now_ms());
+        let change = match change(&record.send, &word.status, self.has_fallback || given, clock::now_ms()) {
+            // It would wait only to expire.
+            Change::Again { at_ms, .. }
+                if message.as_ref().is_some_and(|message| has_expired(message, at_ms)) =>
+            {
+                Change::Failed
+            }
+            change => change,
+        };
         if word.status.status() == Status::Failed && change != Change::None {
             let code = word.status.errors.first().map_or(0, |error| error.code);
             let class = verdict::of(code, 0).name();

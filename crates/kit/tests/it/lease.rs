@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use chasqui_kit::{Bus, lease::Leases};
-use chasqui_proto::subject::NodeToken;
+use chasqui_proto::{stream::LEASES, subject::NodeToken};
 use chasqui_testkit::{NatsServer, wait_for};
 
 use crate::{DEADLINE, broker, connect};
@@ -32,6 +32,21 @@ async fn of_two_who_want_a_lease_one_gets_it_and_the_other_after_it() {
     assert!(next.ownership > ownership);
     assert_eq!(one.holder(KEY).await.unwrap().as_deref(), Some("two"));
     assert!(one.take(KEY).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn ownerships_grow_on_where_the_broker_has_lost_the_leases() {
+    let (_nats, bus) = broker().await;
+    let before = leases(&bus, "one").await;
+    for _ in 0..3 {
+        before.take(KEY).await.unwrap().expect("nobody holds it").release().await;
+    }
+    let ownership = before.take(KEY).await.unwrap().expect("nobody holds it").ownership;
+    bus.jetstream().delete_key_value(LEASES.name).await.unwrap();
+    chasqui_kit::stream::ensure_all(&bus).await.unwrap();
+    let next = leases(&bus, "two").await.take(KEY).await.unwrap().expect("nobody holds it");
+    assert!(next.ownership > ownership, "{} after {ownership}", next.ownership);
+    assert!(i64::try_from(next.ownership).is_ok(), "databases keep it");
 }
 
 #[tokio::test]

@@ -85,6 +85,24 @@ async fn no_more_is_under_way_than_the_window_allows() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_campaign_that_only_waits_for_what_was_sent_is_looked_at_twice_a_second() -> Result<()> {
+    let world = World::start().await?;
+    world.outside.look(|seen| seen.per_second = Some(0));
+    world.runs(10);
+    let _replica = world.replica("one").await?;
+    let looks = || world.office.look(ID, |kept| (kept.queued.len() == 10).then_some(kept.claims.len()));
+    let before = wait_for(SOON, "everybody has had a turn", async || looks()).await;
+    // The first look may follow at once.
+    let began = Instant::now();
+    wait_for(SOON, "it is looked at", async || looks().filter(|count| *count >= before + 6)).await;
+    assert!(began.elapsed() >= Duration::from_secs(2), "{:?}", began.elapsed());
+    world.outside.look(|seen| seen.per_second = None);
+    world.is(CampaignStatus::Completed).await;
+    world.each_once(10);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_plan_with_a_rate_keeps_it() -> Result<()> {
     let world = World::start().await?;
     world.runs_as(CampaignPlan { rate_per_minute: 600, ..plan() }, 40);

@@ -229,22 +229,21 @@ pub(crate) async fn page(
     query.fetch_all(executor).await
 }
 
+/// Every replica of the runners asks this twice a second: indexes leave out those that are told and at rest, and those
+/// whose time is far.
+const DUE: &str = "(select tenant, id from campaigns
+      where status <> 'uploading'
+        and (status = 'running' or told_version < version or (status = 'cancelled' and pending > 0))
+      order by position limit $1)
+     union
+     (select tenant, id from campaigns
+      where status = 'scheduled' and scheduled_at <= statement_timestamp()
+      order by scheduled_at limit $1)
+     limit $1";
+
 /// Campaigns of all tenants that want a runner.
 pub(crate) async fn due(executor: impl PgExecutor<'_>, limit: i64) -> sqlx::Result<Vec<(String, Uuid)>> {
-    sqlx::query_as(
-        "(select tenant, id from campaigns
-          where status <> 'uploading'
-            and (status = 'running' or told_version < version or (status = 'cancelled' and pending > 0))
-          order by position limit $1)
-         union
-         (select tenant, id from campaigns
-          where status = 'scheduled' and scheduled_at <= clock_timestamp()
-          order by scheduled_at limit $1)
-         limit $1",
-    )
-    .bind(limit)
-    .fetch_all(executor)
-    .await
+    sqlx::query_as(DUE).bind(limit).fetch_all(executor).await
 }
 
 /// Stores a campaign unless there is one of its id; says whether it is new.
@@ -384,3 +383,6 @@ pub(crate) async fn delete(connection: &mut PgConnection, id: Uuid) -> sqlx::Res
 fn unsigned(number: i32) -> u32 {
     u32::try_from(number).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,9 @@ use uuid::Uuid;
 
 use crate::{campaign_recipient::Change, campaign_request::Given, error::Error, fact};
 
+/// How many recipients one statement removes.
+const DELETED_MAX: i64 = 20_000;
+
 /// A query for `Row`s of recipients `r`.
 macro_rules! recipient_query {
     ($after:expr) => {
@@ -201,23 +204,21 @@ pub(crate) async fn page(
     query.fetch_all(executor).await
 }
 
+/// Messages that wait for themselves may be many. The index leads past them, since the moment stands still while the query
+/// runs.
+const RECENTLY_QUEUED: &str = "select count(*) from (
+    select from campaign_recipients
+    where campaign_id = $1 and state = 'queued' and queued_at > statement_timestamp() - interval '1 minute'
+    limit $2
+ ) recent";
+
 /// How many messages were handed to their number within the last minute and wait there, counted up to `limit`.
 pub(crate) async fn count_recently_queued(
     connection: &mut PgConnection,
     campaign: Uuid,
     limit: i64,
 ) -> sqlx::Result<i64> {
-    sqlx::query_scalar(
-        "select count(*) from (
-            select from campaign_recipients
-            where campaign_id = $1 and state = 'queued' and queued_at > clock_timestamp() - interval '1 minute'
-            limit $2
-         ) recent",
-    )
-    .bind(campaign)
-    .bind(limit)
-    .fetch_one(connection)
-    .await
+    sqlx::query_scalar(RECENTLY_QUEUED).bind(campaign).bind(limit).fetch_one(connection).await
 }
 
 /// A recipient whose turn it is.
@@ -229,20 +230,25 @@ pub(crate) struct Next {
     pub(crate) opted_out: bool,
 }
 
+/// Who is next: an index of its own keeps that short, however many have had their turn. Whether one of them wants no
+/// campaigns is asked of those alone: PostgreSQL would else read all opt-outs there are.
+const NEXT: &str = concat!(
+    "select n.*, exists (select from opt_outs o where o.tenant = n.tenant and o.token = n.token) as opted_out from (",
+    recipient_query!(
+        ", r.tenant",
+        "where r.campaign_id = $1 and r.state = 'pending' order by r.line limit $2
+         for no key update of r skip locked"
+    ),
+    ") n order by n.line"
+);
+
 /// The next recipients of a locked campaign.
 pub(crate) async fn next(
     connection: &mut PgConnection,
     campaign: Uuid,
     limit: i64,
 ) -> sqlx::Result<Vec<Next>> {
-    sqlx::query_as(recipient_query!(
-        ", exists (select from opt_outs o where o.tenant = r.tenant and o.token = r.token) as opted_out",
-        "where r.campaign_id = $1 and r.state = 'pending' order by r.line limit $2 for no key update of r skip locked"
-    ))
-    .bind(campaign)
-    .bind(limit)
-    .fetch_all(connection)
-    .await
+    sqlx::query_as(NEXT).bind(campaign).bind(limit).fetch_all(connection).await
 }
 
 /// Leaves recipients out that want no campaigns.
@@ -354,11 +360,28 @@ pub(crate) async fn retry(
     .await
 }
 
-/// Removes all recipients of a locked campaign.
+/// Removes all recipients of a locked campaign, some at a time: all of a long list may take longer than a statement has.
 pub(crate) async fn delete(connection: &mut PgConnection, campaign: Uuid) -> sqlx::Result<()> {
-    sqlx::query("delete from campaign_recipients where campaign_id = $1")
+    let mut gone = Some(0);
+    while let Some(after_line) = gone {
+        gone = sqlx::query_scalar(
+            "with gone as (
+                delete from campaign_recipients where campaign_id = $1 and line in (
+                    select line from campaign_recipients
+                    where campaign_id = $1 and line > $2 order by line limit $3
+                )
+                returning line
+             )
+             select max(line) from gone",
+        )
         .bind(campaign)
-        .execute(connection)
+        .bind(after_line)
+        .bind(DELETED_MAX)
+        .fetch_one(&mut *connection)
         .await?;
+    }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -138,6 +138,39 @@ async fn a_dry_run_shows_the_campaign_as_it_would_stand_and_leaves_nothing() -> 
     Ok(())
 }
 
+/// A statement has ten seconds, and a list a million lines.
+#[tokio::test]
+async fn a_long_list_is_thrown_away_some_at_a_time() -> Result<()> {
+    const MANY: i32 = 45_000;
+    let desk = Desk::open().await?;
+    let asked = creation();
+    desk.world.ask(service::CAMPAIGNS_CREATE, asked.clone()).await?;
+    sqlx::query(
+        "insert into campaign_recipients (campaign_id, line, tenant, token, contact, name, variables, state)
+         select $1::uuid, n, 'default', n::text, n::text, '', '', 'pending' from generate_series(1, $2) n",
+    )
+    .bind(&asked.id)
+    .bind(MANY)
+    .execute(&desk.world.pool)
+    .await?;
+    for statement in [
+        "create function refuse_many() returns trigger language plpgsql as $$ begin
+            if (select count(*) from gone) > 20000 then raise 'too many at once'; end if;
+            return null;
+         end $$",
+        "create trigger refuse_many after delete on campaign_recipients
+         referencing old table as gone for each statement execute function refuse_many()",
+    ] {
+        sqlx::query(statement).execute(&desk.world.pool).await?;
+    }
+    desk.world.ask(service::CAMPAIGNS_SEAL, SealCampaign { discard: true, ..seal(&asked) }).await?;
+    let left: i64 =
+        sqlx::query_scalar("select count(*) from campaign_recipients").fetch_one(&desk.world.pool).await?;
+    assert_eq!(left, 0);
+    desk.replica.stop().await;
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_line_has_one_contact_and_a_contact_one_line() -> Result<()> {
     let desk = Desk::open().await?;

@@ -202,7 +202,7 @@ impl Hand {
     /// Why it is not sent at all; puts the fallback in its place where that is already known to be needed.
     async fn refusal(&self, parcel: &Parcel, send: &mut Send) -> Option<ProviderError> {
         let now_ms = clock::now_ms();
-        if parcel.message.expires_at_ms > 0 && parcel.message.expires_at_ms <= now_ms {
+        if outbox::has_expired(&parcel.message, now_ms) {
             return Some(error_of("expired", "its sender wanted it to be sent earlier"));
         }
         let is_free = self.line.kind() == ChannelKind::WhatsappCloud

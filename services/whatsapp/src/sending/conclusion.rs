@@ -11,7 +11,7 @@ use super::{
     meter,
     parcel::Parcel,
 };
-use crate::outbox::Next;
+use crate::outbox::{self, Next};
 
 impl Hand {
     /// Tells, writes, and only then acknowledges: what is unacknowledged is unresolved.
@@ -57,6 +57,10 @@ impl Hand {
             Next::Again(again) => {
                 let at_ms = clock::now_ms()
                     .saturating_add(i64::try_from(again.pause.as_millis()).unwrap_or(i64::MAX));
+                // It would wait only to expire, and the provider's word on it would be lost.
+                if !again.with_owner && outbox::has_expired(&parcel.message, at_ms) {
+                    return self.fail(parcel, send, (again.error, None)).await;
+                }
                 let send = Send {
                     next_at_ms: at_ms,
                     attempts: send.attempts - u32::from(!again.counted),

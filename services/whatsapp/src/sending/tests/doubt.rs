@@ -131,13 +131,15 @@ async fn a_provider_that_never_answers_makes_few_messages_uncertain() {
     owner.stopped().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_the_provider_took_and_gave_up_waits_a_day_and_is_kept() {
+/// WhatsApp took a message and then spares its contact.
+async fn check_spared(expires_in_ms: Option<i64>, expected: SendState, kept: u64) {
+    const DAY_MS: i64 = 24 * 3_600 * 1_000;
     let (world, provider) = (World::new().await, Provider::scripted([]));
     let owner = world.owner("a", &provider, Number::default());
     let stop = CancellationToken::new();
     let follows = tokio::spawn(statuses::follow_statuses(world.bus.clone(), false, |_| {}, stop.clone()));
-    let message = world.message(1, Priority::Campaign);
+    let mut message = world.message(1, Priority::Campaign);
+    message.expires_at_ms = expires_in_ms.map_or(0, |in_ms| message.received_at_ms + in_ms);
     let conversation = message.conversation.parse().unwrap();
     let out = subject::messages_out(&world.tenant, &conversation);
     let session = (world.tenant.clone(), world.session.clone());
@@ -154,14 +156,26 @@ async fn what_the_provider_took_and_gave_up_waits_a_day_and_is_kept() {
     let id = message.id.parse().unwrap();
     world.status(id, Status::Accepted).await;
     provider_says(&world, id, &message.conversation, Status::Failed, 131_049).await;
-    let send = wait_for(SOON, "it waits", async || {
-        world.send(id).await.filter(|send| send.state() == SendState::Waiting)
-    })
-    .await;
-    assert!(send.next_at_ms - send.changed_at_ms >= 24 * 3600 * 1000);
-    wait_for(SOON, "the broker has it", async || (world.count("OUTBOX").await == 1).then_some(())).await;
+    let given_up = async || world.send(id).await.filter(|send| send.state() != SendState::Accepted);
+    let send = wait_for(SOON, "it was given up", given_up).await;
+    assert_eq!(send.state(), expected);
+    if expected == SendState::Waiting {
+        assert!(send.next_at_ms - send.changed_at_ms >= DAY_MS);
+    }
+    world.queue_keeps(kept).await;
     assert_eq!((provider.times(id), world.count(DLQ.name).await), (1, 0));
     stop.cancel();
     let _ = tokio::join!(follows, routes);
     owner.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_provider_took_and_gave_up_waits_a_day_and_is_kept() {
+    check_spared(None, SendState::Waiting, 1).await;
+    check_spared(Some(25 * 3_600 * 1_000), SendState::Waiting, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_would_have_expired_by_then_has_failed() {
+    check_spared(Some(24 * 3_600 * 1_000), SendState::Failed, 0).await;
 }

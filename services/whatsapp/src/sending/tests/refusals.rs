@@ -6,7 +6,7 @@ use chasqui_kit::clock;
 use chasqui_proto::{
     stream::{OUTBOX, WINDOWS, window_key},
     subject,
-    v1::{ContactWindow, Priority, SendState, Status},
+    v1::{ContactWindow, Message, Priority, SendState, Status},
 };
 use chasqui_testkit::wait_for;
 use prost::Message as _;
@@ -89,6 +89,22 @@ async fn whom_whatsapp_spares_is_tried_again_a_day_later() {
     world.queue_keeps(1).await;
     assert_eq!(world.send(id).await.unwrap().state(), SendState::Waiting);
     assert!(world.statuses(id).is_empty(), "nothing has become of it yet");
+    owner.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_would_expire_before_it_is_tried_again_fails_at_once_for_what_the_provider_says() {
+    let world = World::new().await;
+    let provider = Provider::scripted([Answer::Refuse(131_049)]);
+    let owner = world.owner("a", &provider, Number::default());
+    let message = world.message(1, Priority::Campaign);
+    let day_ms = 24 * 3_600 * 1_000;
+    let id = world.queue(&Message { expires_at_ms: message.received_at_ms + day_ms, ..message }).await;
+    let failed = world.status(id, Status::Failed).await;
+    assert_eq!(failed.errors[0].code, 131_049);
+    world.queue_is_empty().await;
+    assert_eq!(provider.times(id), 1);
+    assert_eq!(world.send(id).await.unwrap().state(), SendState::Failed);
     owner.stopped().await;
 }
 
