@@ -153,7 +153,12 @@ impl Writer {
         let mut pause = Pause::up_to(self.config.retry_pause_max());
         loop {
             let began = Instant::now();
-            let error = match tokio::time::timeout(WRITE_WAIT, write::write(&self.pool, &facts, &self.keywords)).await {
+            let error = match tokio::time::timeout(
+                WRITE_WAIT,
+                write::write(&self.pool, &facts, &self.keywords),
+            )
+            .await
+            {
                 Ok(Ok(written)) => {
                     meter::committed(began.elapsed(), &facts, &written);
                     self.changed.add(written.tenants.iter().cloned());

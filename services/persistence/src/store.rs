@@ -61,6 +61,8 @@ pub(crate) fn pool(database_url: &SecretString, connections_max: u32) -> Result<
 
 /// Whether the database answers and has its schema, the newest tables too.
 pub(crate) async fn probe(pool: &PgPool) -> Result<(), Error> {
-    sqlx::query("select from tenant_stats, appointments, campaign_recipients, opt_outs limit 0").execute(pool).await?;
+    sqlx::query("select from tenant_stats, appointments, campaign_recipients, opt_outs limit 0")
+        .execute(pool)
+        .await?;
     Ok(())
 }

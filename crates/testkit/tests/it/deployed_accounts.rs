@@ -17,9 +17,18 @@ const SOON: Duration = Duration::from_secs(10);
 async fn deployed() -> Result<NatsServer> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/nats/accounts.conf");
     let mut extra = std::fs::read_to_string(file)?;
-    for user in
-        ["SYSTEM", "OPERATOR", "INGEST", "EDGE", "PERSISTENCE", "WHATSAPP", "LINKED", "WEBHOOKS", "BOT", "BULK"]
-    {
+    for user in [
+        "SYSTEM",
+        "OPERATOR",
+        "INGEST",
+        "EDGE",
+        "PERSISTENCE",
+        "WHATSAPP",
+        "LINKED",
+        "WEBHOOKS",
+        "BOT",
+        "BULK",
+    ] {
         extra = extra.replace(&format!("$NATS_{user}_PASSWORD"), &format!("\"{}\"", user.to_lowercase()));
     }
     Ok(NatsServer::start_with(NatsOptions { extra, ..NatsOptions::default() }).await?)

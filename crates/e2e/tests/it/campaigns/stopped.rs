@@ -94,9 +94,7 @@ async fn people_pause_resume_and_cancel_and_contacts_have_the_last_word() {
     .await;
     campaigns.does(&id, "cancel").await;
     let ended = campaigns
-        .becomes(&id, "is over", |campaign| {
-            (campaign["counts"]["queued"] == 0).then(|| campaign.clone())
-        })
+        .becomes(&id, "is over", |campaign| (campaign["counts"]["queued"] == 0).then(|| campaign.clone()))
         .await;
     assert_eq!(ended["status"], "cancelled");
     let left = ended["counts"]["cancelled"].as_u64().unwrap();
