@@ -196,7 +196,13 @@ impl Campaigns {
         let status = campaign::turn(before, action, is_later(at))?;
         let is_moved = status == CampaignStatus::Scheduled && at != row.scheduled_at;
         let is_retry = action == CampaignAction::Retry;
-        if (status == before && !is_moved) || (is_retry && row.failed == 0) {
+        // One that runs goes on, and those who failed so far have another turn in it.
+        let changes = if is_retry {
+            recipients::any_to_retry(&mut transaction, id).await?
+        } else {
+            status != before || is_moved
+        };
+        if !changes {
             drop(transaction);
             return self.state(&tenant, id).await;
         }

@@ -314,7 +314,7 @@ pub(crate) async fn turn(connection: &mut PgConnection, id: Uuid, turn: &Turn) -
     sqlx::query(
         "update campaigns set
             status = $2, error = $3, scheduled_at = $4,
-            started_at = case when $2 = 'running' then clock_timestamp() else started_at end,
+            started_at = case when $2 = 'running' and status <> 'running' then clock_timestamp() else started_at end,
             ended_at = case
                 when $2 in ('completed', 'cancelled', 'failed') then clock_timestamp()
                 when $2 = 'running' then null

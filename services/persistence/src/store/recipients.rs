@@ -360,6 +360,20 @@ pub(crate) async fn retry(
     .await
 }
 
+/// Whether `retry` would find anybody.
+pub(crate) async fn any_to_retry(connection: &mut PgConnection, campaign: Uuid) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "select exists (
+            select from campaign_recipients f
+            where campaign_id = $1 and state = 'failed'
+              and not exists (select from opt_outs o where o.tenant = f.tenant and o.token = f.token)
+         )",
+    )
+    .bind(campaign)
+    .fetch_one(connection)
+    .await
+}
+
 /// Removes all recipients of a locked campaign, some at a time: all of a long list may take longer than a statement has.
 pub(crate) async fn delete(connection: &mut PgConnection, campaign: Uuid) -> sqlx::Result<()> {
     let mut gone = Some(0);

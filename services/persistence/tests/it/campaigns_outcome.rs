@@ -173,6 +173,26 @@ async fn failed_recipients_get_their_turn_again_with_another_message() -> Result
 }
 
 #[tokio::test]
+async fn who_has_failed_has_another_turn_while_the_campaign_still_runs() -> Result<()> {
+    let desk = Desk::open().await?;
+    let id = desk.running(1..=3).await?.id;
+    let (before, queued) = desk.advance(&id, 2).await?;
+    desk.publish(&id, &queued[0]).await?;
+    let last = desk.report(&id, &queued[0], Status::Failed).await?;
+    desk.world.stored(last).await;
+    let retried = desk.change(&id, CampaignAction::Retry).await?;
+    assert_eq!(
+        (retried.status(), counts(&retried).as_str()),
+        (CampaignStatus::Running, "pending 2, queued 1")
+    );
+    assert_eq!(retried.started_at_ms, before.started_at_ms, "it goes on, and does not begin anew");
+    assert_eq!(desk.change(&id, CampaignAction::Retry).await?, retried, "twice is once");
+    desk.counts_are_right(&id).await?;
+    desk.replica.stop().await;
+    Ok(())
+}
+
+#[tokio::test]
 async fn who_was_to_be_written_to_again_and_had_the_message_after_all_is_not() -> Result<()> {
     let desk = Desk::open().await?;
     let id = desk.running([1]).await?.id;
