@@ -15,6 +15,7 @@ mod webhook;
 
 mod admission;
 mod machine;
+mod query;
 mod rate;
 mod staff;
 

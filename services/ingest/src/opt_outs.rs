@@ -16,16 +16,14 @@ use chasqui_proto::{
     v1::{Alias, AliasKind, ListOptOuts, OptOut, PutOptOut, RemoveOptOut},
 };
 use jiff::Timestamp;
-use serde::Deserialize;
 use serde_json::{Value, json};
-use utoipa::IntoParams;
 
 use crate::{
     admission::Caller,
     fields::FieldError,
-    listeners::rest::read_query,
     machine::{MachineError, Machines, answer},
     openapi::{MachineRefusals, OptOutBody, OptOutPage, Removed},
+    query::{self, Page},
 };
 
 pub(crate) fn routes(machines: Arc<Machines>) -> Router {
@@ -33,17 +31,6 @@ pub(crate) fn routes(machines: Arc<Machines>) -> Router {
         .route("/api/opt-outs", get(list))
         .route("/api/opt-outs/{contact}", put(store).delete(remove))
         .with_state(machines)
-}
-
-/// What may stand in the query of a list.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[serde(default, deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct Page {
-    /// How many, 1 to 200. Default 50.
-    limit: u32,
-    /// `next` of the page before.
-    cursor: String,
 }
 
 /// Contacts who get no campaigns, newest first
@@ -59,7 +46,7 @@ pub(crate) async fn list(
 ) -> Response {
     answer(async {
         let (caller, trace) = operator(&machines, &headers).await?;
-        let Page { limit, cursor } = read_query(page)?;
+        let Page { limit, cursor } = query::read(page)?;
         let question = ListOptOuts { tenant: caller.tenant.to_string(), cursor, limit };
         let found = machines.bus.ask(service::OPT_OUTS_LIST, &question, trace).await?;
         let opt_outs: Vec<Value> = found.opt_outs.iter().map(shown).collect();

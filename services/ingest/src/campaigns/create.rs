@@ -33,9 +33,9 @@ use super::{
 use crate::{
     fields::FieldError,
     idempotency,
-    listeners::rest::read_query,
     machine::{MachineError, answer},
     openapi::{CampaignBody, CampaignForm, CampaignMade, CampaignRefused, MachineRefusals},
+    query,
     refusal::refuse_with,
     request_body::{self, BodyError},
 };
@@ -115,7 +115,7 @@ async fn order<'a>(
 ) -> Result<(Order<'a>, SemaphorePermit<'a>), MachineError> {
     let (caller, trace) = campaigns.caller(headers).await?;
     let id = idempotency::id(headers, &["campaigns", caller.tenant.as_str()])?;
-    let dry_run = read_query(asked)?.dry_run;
+    let dry_run = query::read(asked)?.dry_run;
     let place = campaigns.place()?;
     Ok((Order { campaigns, caller, trace, id, dry_run }, place))
 }

@@ -20,9 +20,9 @@ use utoipa::IntoParams;
 use super::{Campaigns, campaign_id, count, definition, shown};
 use crate::{
     fields::{FieldError, Fields},
-    listeners::rest::read_query,
     machine::{self, MachineError, answer},
     openapi::{CampaignChanged, CampaignPage, CampaignShown, CampaignStart, MachineRefusals},
+    query,
 };
 
 /// What a caller can do to a campaign.
@@ -64,7 +64,7 @@ pub(crate) async fn list(
 ) -> Response {
     answer(async {
         let (caller, trace) = campaigns.caller(&headers).await?;
-        let Asked { status, limit, cursor } = read_query(asked)?;
+        let Asked { status, limit, cursor } = query::read(asked)?;
         let status = CampaignStatus::of_name(&status)
             .ok_or_else(|| FieldError::new("status", "must be a status of campaigns such as running"))?;
         let limit = page_limit(limit, LIMIT_DEFAULT, LIMIT_MAX)?;

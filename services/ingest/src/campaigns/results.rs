@@ -31,9 +31,9 @@ use super::{
 };
 use crate::{
     fields::FieldError,
-    listeners::rest::read_query,
     machine::answer,
     openapi::{MachineRefusals, RecipientPageShown},
+    query,
 };
 
 /// How many recipients a page has, where nothing is said, and at most.
@@ -67,7 +67,7 @@ pub(crate) async fn list(
 ) -> Response {
     answer(async {
         let (caller, trace) = campaigns.caller(&headers).await?;
-        let Asked { state, limit, cursor } = read_query(asked)?;
+        let Asked { state, limit, cursor } = query::read(asked)?;
         let state = RecipientState::of_name(&state)
             .ok_or_else(|| FieldError::new("state", "must be a state of recipients such as failed"))?;
         let question = ListRecipients {

@@ -21,13 +21,13 @@ use uuid::Uuid;
 
 use super::{
     Listeners,
-    rest::read_query,
     shown::{attempt, delivery},
 };
 use crate::{
     fields::{FieldError, Fields},
     machine::{self, answer},
     openapi::{DeliveryPageShown, MachineRefusals, ReplayBody, Replayed, Tested},
+    query,
 };
 
 /// How long a listener may take to answer a test: as long as events are given, and a little.
@@ -62,7 +62,7 @@ pub(crate) async fn list(
 ) -> Response {
     answer(async {
         let (caller, trace) = listeners.caller(&headers).await?;
-        let asked = read_query(asked)?;
+        let asked = query::read(asked)?;
         let known = DeliveryOutcome::of_name(&asked.outcome);
         let outcome =
             known.ok_or_else(|| FieldError::new("outcome", "must be delivered, retrying or failed"))?;

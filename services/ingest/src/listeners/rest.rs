@@ -14,9 +14,7 @@ use chasqui_proto::{
 };
 use futures::{StreamExt, stream};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
 use serde_json::{Value, json};
-use utoipa::IntoParams;
 
 use super::{
     Listeners, count,
@@ -25,26 +23,16 @@ use super::{
     shown::shown,
 };
 use crate::{
-    fields::{FieldError, Fields},
+    fields::Fields,
     machine::{self, MachineError, answer},
     openapi::{
         ListenerChange, ListenerPage, ListenerShown, MachineRefusals, Registered, Removed, RotationBody,
     },
+    query::{self, Page},
 };
 
 /// How many states are read at once for a page.
 const STATES_AT_ONCE_MAX: usize = 16;
-
-/// What may stand in the query of a list.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[serde(default, deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct Page {
-    /// How many, 1 to 200. Default 50.
-    limit: u32,
-    /// `next` of the page before.
-    cursor: String,
-}
 
 /// Listeners, by id, each with how it is doing
 #[utoipa::path(
@@ -59,7 +47,7 @@ pub(crate) async fn list(
 ) -> Response {
     answer(async {
         let (caller, trace) = listeners.caller(&headers).await?;
-        let Page { limit, cursor } = read_query(page)?;
+        let Page { limit, cursor } = query::read(page)?;
         let kind = EntryKind::Listener.into();
         let question = ListEntries { kind, tenant: caller.tenant.to_string(), cursor, limit };
         let found = listeners.bus().ask(service::DIRECTORY_LIST, &question, trace).await?;
@@ -182,18 +170,6 @@ pub(crate) async fn rotate(
         Ok(Json(body).into_response())
     })
     .await
-}
-
-/// What a query says, or what is wrong with it.
-pub(crate) fn read_query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, FieldError> {
-    let Query(asked) = query.map_err(|rejection| {
-        let expected = rejection.body_text();
-        FieldError::new(
-            "query",
-            expected.trim_start_matches("Failed to deserialize query string: ").to_owned(),
-        )
-    })?;
-    Ok(asked)
 }
 
 impl Listeners {
