@@ -11,6 +11,7 @@ pub mod error;
 pub mod health;
 pub mod lease;
 pub mod lifecycle;
+pub mod pause;
 pub mod platform;
 pub mod publish;
 pub mod request;

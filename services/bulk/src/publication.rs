@@ -12,7 +12,7 @@ use futures::StreamExt;
 use crate::{
     letter::{Letter, Text, Unaddressed},
     meter,
-    pause::Pause,
+    pause::pause,
 };
 
 /// How many messages of a campaign wait for the stream's acknowledgement at once.
@@ -41,7 +41,7 @@ async fn publish_one(
     text: &Text,
     (recipient, mut letter): (&Recipient, Letter),
 ) -> Result<(), Unaddressed> {
-    let (began, mut pause) = (Instant::now(), Pause::default());
+    let (began, mut pause) = (Instant::now(), pause());
     loop {
         let result = match attempt(bus, tenant, &letter).await {
             Ok(_) if letter.refusal.is_some() => "refused",

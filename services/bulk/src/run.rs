@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use chasqui_kit::{Bus, clock};
+use chasqui_kit::{Bus, clock, pause::Pause};
 use chasqui_proto::v1::{Campaign, CampaignStatus, Recipient};
 use prost::Message;
 use tokio::time::sleep;
@@ -17,7 +17,7 @@ use crate::{
     obstacle::Obstacle,
     order::Order,
     pace::Pace,
-    pause::Pause,
+    pause::pause,
     progress::{View, is_due, progress},
     publication,
     trouble::Trouble,
@@ -48,13 +48,13 @@ pub(crate) async fn run(bus: &Bus, key: &CampaignKey, ownership: u64, stop: &Can
                 wait
             }
             Err(Trouble::Away(reason)) => {
-                let pause: &mut Pause = trouble.get_or_insert_with(|| {
+                let growing: &mut Pause = trouble.get_or_insert_with(|| {
                     let cause = if bus.is_connected() { "persistence" } else { "broker" };
                     tracing::warn!(campaign = %key, reason, "a campaign waits: {cause} is away");
                     meter::waits(cause);
-                    Pause::default()
+                    pause()
                 });
-                pause.lengthen()
+                growing.lengthen()
             }
             Err(error) => {
                 tracing::info!(%error, campaign = %key, "a campaign is let go");

@@ -7,7 +7,7 @@ use chasqui_proto::{service::CAMPAIGNS_DUE, v1::ListDueCampaigns};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::{key::CampaignKey, pause::Pause, runs::Runs};
+use crate::{key::CampaignKey, pause, runs::Runs};
 
 /// How many campaigns are asked for: more than one replica runs, so that those beyond its room are seen by another.
 const DUE_MAX: u32 = 1_024;
@@ -16,12 +16,12 @@ const FAILURES_UNTOLD: u32 = 3;
 
 /// Looks for campaigns that nobody runs, and runs them, until stopped; then all are finished.
 pub(crate) async fn search(bus: &Bus, mut runs: Runs, every: Duration, stop: &CancellationToken) {
-    let (mut pause, mut failures) = (Pause::default(), 0_u32);
+    let (mut pause, mut failures) = (pause::pause(), 0_u32);
     while !stop.is_cancelled() {
         let wait = match due(bus).await {
             Ok(due) => {
                 runs.take(due).await;
-                (pause, failures) = (Pause::default(), 0);
+                (pause, failures) = (pause::pause(), 0);
                 every
             }
             Err(error) => {

@@ -5,6 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use chasqui_kit::{
     Code, Coded, Platform, TraceContext,
     consume::{self, Cause, ConsumerSpec, Delivery, Start},
+    pause::Pause,
 };
 use chasqui_proto::{service, stream, subject};
 use futures::{FutureExt, Stream, StreamExt};
@@ -19,7 +20,6 @@ use crate::{
     fact::{self, Fact},
     meter,
     opt_out::Keywords,
-    pause::Pause,
     state::{self, Told},
     stats::Changed,
     store::write::{self, Written},

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chasqui_kit::{
     Code, Coded, Platform, clock,
     consume::{self, Cause, ConsumerSpec, Delivery, Start},
+    pause::Pause,
     stream as streams,
 };
 use chasqui_proto::{service, stream, subject};
@@ -17,7 +18,6 @@ use crate::{
     attempt::{self, Attempt},
     error::Error,
     fact, meter,
-    pause::Pause,
     store::deliveries as rows,
 };
 

@@ -17,7 +17,6 @@ mod counters;
 mod fact;
 mod opt_out;
 mod page;
-mod pause;
 mod reference;
 mod response;
 mod word;

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use chasqui_kit::Bus;
+use chasqui_kit::{Bus, pause::Pause};
 use chasqui_presence::{Board, Change, Listener, Transition, Watcher, board::SILENCE_MAX};
 use chasqui_proto::{ConversationToken, Tenant};
 use sqlx::PgPool;
@@ -20,7 +20,6 @@ use crate::{
     chats::Chats,
     error::Error,
     meter,
-    pause::Pause,
     store::presence::{self as rows, Person},
 };
 

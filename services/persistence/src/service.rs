@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::PullConsumer;
-use chasqui_kit::{Code, Coded, Platform, consume, stream};
+use chasqui_kit::{Code, Coded, Platform, consume, pause::Pause, stream};
 use secrecy::SecretString;
 use sqlx::{Connection, PgConnection, PgPool, postgres::PgConnectOptions};
 use tokio_util::sync::CancellationToken;
@@ -17,7 +17,6 @@ use crate::{
     deliveries::Log,
     directory::{Directory, Replication},
     error::Error,
-    pause::Pause,
     position::Positions,
     presence,
     queries::Queries,

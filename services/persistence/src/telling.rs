@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use chasqui_kit::{Platform, publish::PublishError};
+use chasqui_kit::{Platform, pause::Pause, publish::PublishError};
 use futures::{StreamExt, stream};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::{error::Error, meter, pause::Pause};
+use crate::{error::Error, meter};
 
 /// How many states are told between two looks at what is left.
 const TELL_MAX: i64 = 256;

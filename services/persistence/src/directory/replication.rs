@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_nats::jetstream::{kv::Store, stream::LastRawMessageErrorKind};
 use bytes::Bytes;
 use chasqui_directory::{key_of, read_all};
-use chasqui_kit::{Bus, publish::PublishError};
+use chasqui_kit::{Bus, pause::Pause, publish::PublishError};
 use chasqui_proto::stream;
 use prost::Message;
 use sqlx::PgPool;
@@ -20,7 +20,6 @@ use super::entry;
 use crate::{
     error::Error,
     meter,
-    pause::Pause,
     store::directory::{self as rows, KINDS},
 };
 

@@ -4,23 +4,29 @@ use std::time::Duration;
 
 use rand::Rng;
 
-/// The first pause.
+/// The first pause where nobody says another.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 
 /// Pauses that double up to a bound, each shortened by chance so that replicas do not come back in the same instant.
 #[derive(Debug)]
-pub(crate) struct Pause {
+pub struct Pause {
     next: Duration,
     max: Duration,
 }
 
 impl Pause {
-    pub(crate) fn up_to(max: Duration) -> Self {
-        Self { next: PAUSE_MIN.min(max), max }
+    /// Pauses up to `max`, the first of at most 50 ms.
+    pub fn up_to(max: Duration) -> Self {
+        Self::between(PAUSE_MIN, max)
+    }
+
+    /// Pauses up to `max`, the first of at most `first`.
+    pub fn between(first: Duration, max: Duration) -> Self {
+        Self { next: first.min(max), max }
     }
 
     /// The next pause.
-    pub(crate) fn lengthen(&mut self) -> Duration {
+    pub fn lengthen(&mut self) -> Duration {
         let pause = self.next;
         self.next = pause.saturating_mul(2).min(self.max);
         pause.mul_f64(rand::rng().random_range(0.5..1.0))
